@@ -1,0 +1,31 @@
+// Every limit in one place, the unit last. A value read from disk, the network or another process is compared
+// with one of these before it is believed.
+#pragma once
+
+#include <cstdint>
+
+namespace holdfast::limits {
+
+// Store
+inline constexpr uint32_t kBlockBytesMax =
+    128 * 1024;  // raw bytes of one block; a lazy fault decompresses one
+inline constexpr uint64_t kSegmentBytesMax = 1ull << 30;  // a segment is sealed before it passes this
+inline constexpr uint64_t kManifestBytesMax = 2ull << 30;
+inline constexpr uint64_t kManifestSectionBytesMax = 1ull << 30;  // one section, decompressed
+inline constexpr uint32_t kSegmentsPerSnapshotMax = 65536;
+inline constexpr uint32_t kLineageNameBytesMax = 100;
+inline constexpr uint32_t kAnnotationsMax = 1000;
+inline constexpr uint32_t kAnnotationBytesMax = 64 * 1024;
+
+// Processes
+inline constexpr uint32_t kProcessesMax = 65536;
+inline constexpr uint32_t kMappingsPerProcessMax = 1u << 20;
+inline constexpr uint32_t kFilesPerSnapshotMax = 1u << 20;
+inline constexpr uint64_t kProcFileBytesMax = 256ull << 20;  // one /proc file
+
+// Waits
+inline constexpr int kCriuDumpSecondsMax = 600;
+inline constexpr int kReleaseSecondsMax = 60;  // for CRIU to let a tree go
+inline constexpr int kCollectSecondsMax = 10;  // for a killed job to be collected by its parent
+
+}  // namespace holdfast::limits

@@ -1,0 +1,133 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+
+#include "base/units.h"
+#include "cli/arguments.h"
+#include "cli/command_line.h"
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "cli/progress_display.h"
+#include "cli/snapshot_json.h"
+#include "job/checkpoint_job.h"
+#include "job/signal_fence.h"
+
+namespace holdfast {
+
+namespace {
+
+struct Flags {
+  std::string job;
+  int pid = 0;
+  std::string name;
+  std::string note;
+  std::vector<std::string> tags;
+  std::string capture = "auto";
+  bool stop = false;
+};
+
+Result<CheckpointRequest> MakeRequest(const Flags& flags, Progress* progress) {
+  if (flags.job.empty() == (flags.pid == 0)) {
+    return Fail(ErrorKind::kUsage, "holdfast checkpoint: either a job's NAME or --pid PID")
+        .WithHint("'holdfast ps' lists the jobs, 'ps -ef' all processes");
+  }
+  if (!flags.name.empty() && flags.pid == 0) {
+    return Fail(ErrorKind::kUsage,
+                "holdfast checkpoint: --name goes with --pid; '" + flags.job + "' has a name")
+        .WithHint("holdfast checkpoint " + flags.job);
+  }
+  CheckpointRequest request;
+  request.name = flags.pid != 0 ? flags.name : flags.job;
+  request.pid = flags.pid;
+  request.annotations = TRY(ParsePairs(flags.tags));
+  if (!flags.note.empty()) request.annotations["note"] = flags.note;
+  request.stop = flags.stop;
+  request.capture = flags.capture == "twin"   ? CaptureWay::kTwin
+                    : flags.capture == "copy" ? CaptureWay::kCopy
+                                              : CaptureWay::kAuto;
+  request.progress = progress;
+  return request;
+}
+
+void PrintSnapshot(const Manifest& manifest, const GlobalOptions& global, bool stopped) {
+  if (global.json) {
+    PrintJson(CheckpointToJson(manifest));
+    return;
+  }
+  fmt::print("{}\n", manifest.id.ToString());
+  if (!global.quiet) {
+    const CheckpointFigures& figures = manifest.figures;
+    const size_t count = manifest.processes.size();
+    fmt::print("  freeze    {:<12} the job stood still\n", FormatMilliseconds(figures.freeze_ms));
+    fmt::print("  drain     {:<12} saved while it {}\n", FormatMilliseconds(figures.drain_ms),
+               stopped ? "waited to be stopped" : "ran on");
+    fmt::print("  memory    {:<12} of {} {}\n", FormatBytes(figures.bytes_captured), count,
+               count == 1 ? "process" : "processes");
+    fmt::print("  stored    {:<12} new in the store\n", FormatBytes(figures.bytes_stored));
+    fmt::print("  capture   {:<12} {}\n", figures.capture, figures.capture_reason);
+    if (stopped) fmt::print("  stopped   'holdfast resume {}' goes on\n", manifest.id.lineage);
+  }
+  for (const std::string& warning : manifest.warnings) PrintNotice("warning: " + warning);
+}
+
+Result<int> Run(const GlobalOptions& global, const Flags& flags) {
+  const SignalFence fence;  // Ctrl-C is asked for by the progress, and undone by the engine
+  Result<Manifest> manifest = Fail(ErrorKind::kInternal, "no checkpoint was taken");
+  {
+    const std::unique_ptr<Progress> progress = MakeProgress(global.quiet || global.json);
+    const CheckpointRequest request = TRY(MakeRequest(flags, progress.get()));
+    Store store = TRY(flags.pid != 0 ? global.OpenOrMakeStore() : global.OpenStore());
+    manifest = CheckpointJob(store, request);
+  }
+  if (!manifest) return manifest.error();
+  PrintSnapshot(*manifest, global, flags.stop);
+  return 0;
+}
+
+CommandText Text() {
+  return {
+      .name = "checkpoint",
+      .summary = "take a snapshot now",
+      .usage = "[options] NAME | --pid PID",
+      .details = {"Freezes the job for some milliseconds, captures its memory and lets it go on; then saves "
+                  "what was captured "
+                  "while the job runs. Returns when the snapshot is committed; until then there is none. A "
+                  "failure, or "
+                  "Ctrl-C, leaves the job running and the store as it was.",
+                  "With --pid any process tree that runs on this machine, whoever started it; from then on "
+                  "it is a job with "
+                  "a name. One checkpoint of a job at a time: a second one waits."},
+      .examples =
+          {{"holdfast checkpoint train --note 'before the new learning rate'", "a snapshot with a note"},
+           {"holdfast checkpoint train --stop", "and stop the job: 'holdfast resume train' goes on later"},
+           {"holdfast checkpoint --pid 4711 --name sim", "a program that was started without Holdfast"},
+           {"holdfast checkpoint train --json | jq .freeze_ms", "the freeze, for a script"}},
+      .exit_codes = {{"0", "the snapshot is committed"},
+                     {"69", "something in the tree cannot be checkpointed; nothing was changed"},
+                     {"130", "interrupted: the job runs on, the store is as it was"}},
+  };
+}
+
+}  // namespace
+
+void AddCheckpointCommand(CommandLine& line) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App& command = line.Add(Text(), [flags](const GlobalOptions& global) { return Run(global, *flags); });
+  command.add_option("job", flags->job, "The job")->type_name("NAME");
+  command.add_option("-p,--pid", flags->pid, "The first process of any tree instead")
+      ->type_name("PID")
+      ->check(CLI::Range(1, 1 << 22));
+  command.add_option("-n,--name", flags->name, "With --pid: what to call it")->type_name("NEWNAME");
+  command.add_option("--note", flags->note, "Why it was taken; 'holdfast snapshots' shows it")
+      ->type_name("TEXT");
+  command.add_option("--tag", flags->tags, "An annotation; may be given more than once")
+      ->type_name("KEY=VALUE")
+      ->expected(1)
+      ->take_all();
+  command.add_flag("--stop", flags->stop, "Leave the job stopped once the snapshot is committed");
+  command.add_option("--capture", flags->capture, "How memory is captured; auto chooses by what it measures")
+      ->type_name("auto|twin|copy")
+      ->check(CLI::IsMember({"auto", "twin", "copy"}));
+}
+
+}  // namespace holdfast

@@ -1,0 +1,47 @@
+#include "cli/started_job.h"
+
+#include <fmt/format.h>
+
+#include "base/units.h"
+#include "cli/output.h"
+
+namespace holdfast {
+
+namespace {
+
+std::string DescribeResume(const StartedJob& job) {
+  return fmt::format("{} runs again as pid {}: restart {}, {} of memory", job.snapshot, job.pid,
+                     FormatMilliseconds(job.restart_ms), FormatBytes(job.bytes_restored));
+}
+
+}  // namespace
+
+void PrintStartedJob(const StartedJob& job, const GlobalOptions& global) {
+  const bool resumed = !job.snapshot.empty();
+  if (global.json && resumed) {
+    PrintJson({{"name", job.name},
+               {"snapshot", job.snapshot},
+               {"pid", job.pid},
+               {"supervisor_pid", job.supervisor_pid},
+               {"restart_ms", job.restart_ms},
+               {"bytes_restored", job.bytes_restored},
+               {"files_put_back", job.files_put_back}});
+  } else if (global.json) {
+    PrintJson({{"name", job.name}, {"pid", job.pid}, {"supervisor_pid", job.supervisor_pid}});
+  } else if (resumed) {
+    if (!global.quiet) PrintResumeNotice(job);
+    fmt::print("{}\n", job.name);
+  } else {
+    fmt::print("{}\n", job.name);
+    if (!global.quiet)
+      PrintNotice(fmt::format("runs as pid {}; 'holdfast logs -f {}' shows it", job.pid, job.name));
+  }
+  std::fflush(stdout);
+}
+
+void PrintResumeNotice(const StartedJob& job) {
+  PrintNotice(DescribeResume(job));
+  for (const std::string& sentence : job.files_put_back) PrintNotice("  put back: " + sentence);
+}
+
+}  // namespace holdfast

@@ -1,0 +1,93 @@
+#include "criu/criu_command.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <filesystem>
+
+#include "criu_plugin/protocol.h"
+#include "linux/proc.h"
+
+namespace holdfast {
+
+namespace {
+
+std::string LogName(const CriuCommand& command) {
+  return command.arguments.front() + ".log";
+}
+
+}  // namespace
+
+Result<Subprocess> StartCriu(const CriuCommand& command) {
+  SpawnOptions options;
+  options.arguments = {command.criu.path};
+  options.arguments.insert(options.arguments.end(), command.arguments.begin(), command.arguments.end());
+  for (const std::string& argument :
+       {std::string("-D"), command.image_directory, std::string("-o"), LogName(command), std::string("-v2"),
+        std::string("-L"), command.criu.plugin_directory, std::string("--manage-cgroups=ignore")}) {
+    options.arguments.push_back(argument);
+  }
+  options.environment = {{"LD_PRELOAD", command.criu.plugin_directory + "/" + kPluginLibrary},
+                         {kPluginSocketVariable, command.socket_path},
+                         {"CRIU_CONFIG_FILE", ""}};
+  options.descriptors = command.descriptors;
+  options.enter_namespaces_of = command.enter_namespaces_of;
+  options.outlives_us = command.outlives_us;
+  return Subprocess::Spawn(options);
+}
+
+namespace {
+
+struct KnownFailure {
+  const char* words;
+  const char* hint;
+};
+constexpr std::array<KnownFailure, 9> kKnownFailures = {{
+    {"Can't fork for",
+     "a process id of the job is taken; `--pid-mode new-ns` gives the job a pid namespace of its own"},
+    {"do not match expected", "a process id of the job is taken; use --pid-mode new-ns"},
+    {"has bad size", "a file that the job had open has changed; put its content back and try again"},
+    {"Can't open file", "a file that the job had open is missing"},
+    {"file locks are hold", "another process holds the lock; checkpoint both as one job"},
+    {"external socket is used", "a Unix socket leads out of the job; checkpoint both ends together"},
+    {"doesn't live in IPC ns",
+     "the job uses SysV shared memory of the machine; start it as `holdfast run -- unshare --ipc CMD...`"},
+    {"CPU", "the snapshot was taken on another type of CPU"},
+    {"No space left", "the file system of the store is full"},
+}};
+
+std::string ErrorLines(const std::string& log) {
+  std::string errors;
+  size_t count = 0;
+  constexpr size_t kLinesMax = 4;
+  for (size_t at = 0; at < log.size() && count < kLinesMax;) {
+    size_t end = log.find('\n', at);
+    if (end == std::string::npos) end = log.size();
+    const std::string line = log.substr(at, end - at);
+    const size_t mark = line.find("Error (");
+    if (mark != std::string::npos) {
+      const size_t text = line.find("): ", mark);
+      errors += (errors.empty() ? "" : "; ") + line.substr(text == std::string::npos ? mark : text + 3);
+      ++count;
+    }
+    at = end + 1;
+  }
+  return errors;
+}
+
+}  // namespace
+
+Error CriuError(const CriuCommand& command, int wait_status) {
+  const std::string path = command.image_directory + "/" + LogName(command);
+  const std::string log = ReadFile(path).value_or("");
+  std::string errors = ErrorLines(log);
+  Error error = Fail(ErrorKind::kCriu,
+                     fmt::format("criu {} {}{}{}", command.arguments.front(), DescribeWaitStatus(wait_status),
+                                 errors.empty() ? "" : ": ", errors));
+  for (const KnownFailure& known : kKnownFailures) {
+    if (errors.find(known.words) != std::string::npos) return std::move(error).WithHint(known.hint);
+  }
+  return error;
+}
+
+}  // namespace holdfast

@@ -1,0 +1,29 @@
+// Runs stock CRIU with our plugin and interposer loaded, and makes sense of its log when it fails.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "criu/find_criu.h"
+#include "linux/subprocess.h"
+
+namespace holdfast {
+
+struct CriuCommand {
+  const CriuInstallation& criu;
+  std::string socket_path;                            // of the PluginServer
+  std::string image_directory;                        // the log goes there too
+  std::vector<std::string> arguments;                 // the verb first: "dump", "-t", "123", ...
+  std::vector<std::pair<int, int>> descriptors = {};  // as SpawnOptions
+  pid_t enter_namespaces_of = 0;
+  // A dump that is killed leaves its parasite in the job. Told by its plugin that we are gone, it cleans up.
+  bool outlives_us = false;
+};
+
+Result<Subprocess> StartCriu(const CriuCommand& command);
+
+// The error of a CRIU that ended with `wait_status`: its last words, and a hint where we know the cause.
+Error CriuError(const CriuCommand& command, int wait_status);
+
+}  // namespace holdfast

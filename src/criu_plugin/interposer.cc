@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: MIT
+// Preloaded into CRIU: answers a few of its questions to the kernel differently.
+//
+// - PAGEMAP_SCAN on another process: no pages, so that CRIU leaves private memory to the engine.
+// - lseek(SEEK_DATA) on shared memory: no data, for the same reason. SysV segments are CRIU's: it dumps them
+// with
+//   their IPC namespace, from a mapping of its own that goes through the same call.
+// - smaps: made by the engine from maps and flags read before the freeze; the kernel's own walks every page
+// table.
+// - prlimit of another user's task without CAP_SYS_RESOURCE: from /proc/PID/limits.
+// - SO_PASSCRED, SO_PASSSEC on sockets that are neither Unix nor netlink: 0. Linux 6.16 began to refuse them
+// there,
+//   which CRIU 4.1 takes for a failure.
+//
+// Everything else goes to libc unchanged. Relies on CRIU 4.1: it walks pagemaps by PAGEMAP_SCAN
+// (criu/pagemap-cache.c), finds shared pages by SEEK_DATA (criu/shmem.c), opens smaps relative to a
+// descriptor of /proc/PID (criu/proc_parse.c).
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdarg>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "criu_plugin/channel.h"
+
+namespace holdfast {
+namespace {
+
+// struct pm_scan_arg and PAGEMAP_SCAN, linux/fs.h since 6.7.
+struct PagemapScanArgument {
+  uint64_t size;
+  uint64_t flags;
+  uint64_t start;
+  uint64_t end;
+  uint64_t walk_end;
+  uint64_t regions;
+  uint64_t region_count;
+  uint64_t pages_max;
+  uint64_t masks[4];
+};
+static_assert(sizeof(PagemapScanArgument) == 96);
+constexpr unsigned long kPagemapScan = _IOWR('f', 16, PagemapScanArgument);
+
+constexpr size_t kPathBytesMax = 256;
+
+template <typename Function>
+Function Real(const char* name) {
+  return reinterpret_cast<Function>(dlsym(RTLD_NEXT, name));
+}
+
+// What `fd` was opened as; empty when it cannot be told.
+void NameOf(int fd, char (&name)[kPathBytesMax]) {
+  char link[64];
+  snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+  const ssize_t length = readlink(link, name, sizeof name - 1);
+  name[length < 0 ? 0 : length] = 0;
+}
+
+bool StartsWith(const char* text, const char* prefix) {
+  return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+bool IsForeignPagemap(int fd) {
+  char name[kPathBytesMax];
+  NameOf(fd, name);
+  char own[64];
+  snprintf(own, sizeof own, "/proc/%d/pagemap", getpid());
+  const char* last = strrchr(name, '/');
+  return last != nullptr && strcmp(last, "/pagemap") == 0 && strcmp(name, own) != 0;
+}
+
+bool IsSharedMemory(int fd) {
+  char name[kPathBytesMax];
+  NameOf(fd, name);
+  return StartsWith(name, "/dev/zero") || StartsWith(name, "/memfd:");
+}
+
+// The engine's smaps of the process whose /proc directory is `directory`, or -1.
+int SmapsFromEngine(int directory) {
+  char name[kPathBytesMax];
+  NameOf(directory, name);
+  const char* last = strrchr(name, '/');
+  if (!StartsWith(name, "/proc/") || last == nullptr) return -1;
+  PluginRequest request{};
+  request.kind = PluginRequestKind::kSmaps;
+  request.pid = atoi(last + 1);
+  int fd = -1;
+  ChannelAsk(request, -1, &fd);
+  return fd;
+}
+
+// A limit of another process as /proc/PID/limits shows it: soft and hard.
+bool LimitFromProc(pid_t pid, unsigned resource, uint64_t (&limit)[2]) {
+  static const char* const kNames[] = {
+      "Max cpu time",       "Max file size",     "Max data size",         "Max stack size",
+      "Max core file size", "Max resident set",  "Max processes",         "Max open files",
+      "Max locked memory",  "Max address space", "Max file locks",        "Max pending signals",
+      "Max msgqueue size",  "Max nice priority", "Max realtime priority", "Max realtime timeout"};
+  if (resource >= sizeof kNames / sizeof *kNames) return false;
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%d/limits", pid);
+  FILE* file = fopen(path, "re");
+  if (file == nullptr) return false;
+  constexpr size_t kNameColumnBytes = 26;
+  char line[256];
+  bool found = false;
+  while (!found && fgets(line, sizeof line, file) != nullptr) {
+    char words[2][32];
+    if (!StartsWith(line, kNames[resource]) || strlen(line) < kNameColumnBytes ||
+        sscanf(line + kNameColumnBytes, "%31s %31s", words[0], words[1]) != 2) {
+      continue;
+    }
+    for (int i = 0; i < 2; ++i) limit[i] = words[i][0] == 'u' ? ~0ull : strtoull(words[i], nullptr, 10);
+    found = true;
+  }
+  fclose(file);
+  return found;
+}
+
+}  // namespace
+}  // namespace holdfast
+
+#define INTERPOSE extern "C" __attribute__((visibility("default")))
+
+INTERPOSE int ioctl(int fd, unsigned long request, ...) {
+  static const auto real = holdfast::Real<int (*)(int, unsigned long, ...)>("ioctl");
+  va_list arguments;
+  va_start(arguments, request);
+  void* argument = va_arg(arguments, void*);
+  va_end(arguments);
+  if (request == holdfast::kPagemapScan && holdfast::ChannelConnected() && holdfast::IsForeignPagemap(fd)) {
+    auto* scan = static_cast<holdfast::PagemapScanArgument*>(argument);
+    scan->walk_end = scan->end;
+    return 0;
+  }
+  return real(fd, request, argument);
+}
+
+INTERPOSE off_t lseek(int fd, off_t offset, int whence) {
+  static const auto real = holdfast::Real<off_t (*)(int, off_t, int)>("lseek");
+  if (whence == SEEK_DATA && holdfast::ChannelConnected() && holdfast::IsSharedMemory(fd)) {
+    errno = ENXIO;
+    return -1;
+  }
+  return real(fd, offset, whence);
+}
+
+INTERPOSE off_t lseek64(int fd, off_t offset, int whence) {
+  return lseek(fd, offset, whence);
+}
+
+INTERPOSE long syscall(long number, ...) {
+  static const auto real = holdfast::Real<long (*)(long, ...)>("syscall");
+  va_list arguments;
+  va_start(arguments, number);
+  long a[6];
+  for (long& argument : a) argument = va_arg(arguments, long);
+  va_end(arguments);
+  const long result = real(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+  const bool asks_for_limit = number == SYS_prlimit64 && a[2] == 0 && a[3] != 0;
+  if (result < 0 && errno == EPERM && asks_for_limit) {
+    uint64_t limit[2];
+    if (holdfast::LimitFromProc(static_cast<pid_t>(a[0]), static_cast<unsigned>(a[1]), limit)) {
+      memcpy(reinterpret_cast<void*>(a[3]), limit, sizeof limit);
+      return 0;
+    }
+    errno = EPERM;
+  }
+  return result;
+}
+
+INTERPOSE int getsockopt(int fd, int level, int option, void* value, socklen_t* length) noexcept {
+  static const auto real = holdfast::Real<int (*)(int, int, int, void*, socklen_t*)>("getsockopt");
+  const int result = real(fd, level, option, value, length);
+  if (result < 0 && errno == EOPNOTSUPP && level == SOL_SOCKET &&
+      (option == SO_PASSCRED || option == SO_PASSSEC)) {
+    memset(value, 0, *length);
+    return 0;
+  }
+  return result;
+}
+
+INTERPOSE int openat64(int directory, const char* path, int flags, ...) {
+  static const auto real = holdfast::Real<int (*)(int, const char*, int, ...)>("openat64");
+  va_list arguments;
+  va_start(arguments, flags);
+  const int mode = va_arg(arguments, int);
+  va_end(arguments);
+  if (holdfast::ChannelConnected() && strcmp(path, "smaps") == 0) {
+    const int fd = holdfast::SmapsFromEngine(directory);
+    if (fd >= 0) return fd;
+  }
+  return real(directory, path, flags, mode);
+}
+
+INTERPOSE int openat(int directory, const char* path, int flags, ...) {
+  va_list arguments;
+  va_start(arguments, flags);
+  const int mode = va_arg(arguments, int);
+  va_end(arguments);
+  return openat64(directory, path, flags, mode);
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT
+// The CRIU plugin: tells the engine where a dump or a restart stands, and does for it what only the tracer
+// can do.
+#include <dirent.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+
+#include "criu_plugin/channel.h"
+#include "criu_plugin/criu_abi.h"
+#include "criu_plugin/protocol.h"
+#include "criu_plugin/twin.h"
+
+namespace holdfast {
+namespace {
+
+// A task seen so far collects orphans: a twin of it, or of what lies below it, must not become an orphan.
+bool inner_reaper = false;
+
+PluginRequest Request(PluginRequestKind kind, pid_t pid) {
+  PluginRequest request{};
+  request.kind = kind;
+  request.pid = pid;
+  return request;
+}
+
+// Asks with a pidfd of `pid` along.
+PluginReplyKind AskAbout(const PluginRequest& request, pid_t pid) {
+  const int pidfd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
+  const PluginReplyKind reply = ChannelAsk(request, pidfd);
+  if (pidfd >= 0) close(pidfd);
+  return reply;
+}
+
+int ResultOf(PluginReplyKind reply) {
+  return reply == PluginReplyKind::kAbort ? -ECANCELED : -ENOTSUP;  // -ENOTSUP: CRIU goes on
+}
+
+int OnCheckpoint(int pid) {
+  if (!ChannelConnected()) return -ENOTSUP;
+  PluginReplyKind reply = AskAbout(Request(PluginRequestKind::kTask, pid), pid);
+  if (reply != PluginReplyKind::kMakeTwin) return ResultOf(reply);
+  inner_reaper = inner_reaper || CollectsOrphans(pid);
+  PluginRequest made = Request(PluginRequestKind::kTwinMade, pid);
+  made.placement = inner_reaper ? TwinPlacement::kChildOfTask : TwinPlacement::kOrphan;
+  pid_t twin = 0;
+  made.error = MakeTwin(pid, made.placement, &twin);
+  if (made.error != 0) return ResultOf(ChannelAsk(made));
+  reply = AskAbout(made, twin);
+  if (reply == PluginReplyKind::kAbort) kill(twin, SIGKILL);
+  return ResultOf(reply);
+}
+
+using TaskAction = void (*)(pid_t);
+
+void ForEachThread(pid_t pid, TaskAction action) {
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%d/task", pid);
+  DIR* directory = opendir(path);
+  if (directory == nullptr) return;
+  while (const dirent* entry = readdir(directory)) {
+    const int thread = atoi(entry->d_name);
+    if (thread > 0) action(thread);
+  }
+  closedir(directory);
+}
+
+// Depth first over `pid` and all below it.
+void ForEachInTree(pid_t pid, TaskAction action) {
+  char path[80];
+  snprintf(path, sizeof path, "/proc/%d/task/%d/children", pid, pid);
+  FILE* children = fopen(path, "re");
+  int child = 0;
+  while (children != nullptr && fscanf(children, "%d", &child) == 1) ForEachInTree(child, action);
+  if (children != nullptr) fclose(children);
+  action(pid);
+}
+
+void DieWithTracer(pid_t thread) {
+  ptrace(PTRACE_SETOPTIONS, thread, nullptr,
+         reinterpret_cast<void*>(PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL));
+}
+
+// From here until CRIU lets it go, no task of the tree outlives its tracer: with its memory half filled it
+// must not run.
+int OnRestored(int pid) {
+  static pid_t root = 0;
+  if (!ChannelConnected()) return -ENOTSUP;
+  if (root == 0) {
+    root = pid;
+    ForEachInTree(root, [](pid_t task) { ForEachThread(task, DieWithTracer); });
+  }
+  const PluginReplyKind reply = AskAbout(Request(PluginRequestKind::kRestored, pid), pid);
+  if (reply == PluginReplyKind::kAbort) {
+    // CRIU only logs what this hook returns: the tree has to be ended here.
+    ForEachInTree(root, [](pid_t task) { kill(task, SIGKILL); });
+    return -ECANCELED;
+  }
+  return -ENOTSUP;
+}
+
+// Started by the engine, CRIU must not go on without it: it would leave out the memory that nobody else
+// captures.
+int Start(int) {
+  return getenv(kPluginSocketVariable) == nullptr || ChannelConnect() ? 0 : -1;
+}
+
+void Finish(int, int) {}
+
+}  // namespace
+}  // namespace holdfast
+
+extern "C" {
+extern CriuPluginDescription CR_PLUGIN_DESC;
+__attribute__((visibility("default"))) CriuPluginDescription CR_PLUGIN_DESC = {
+    .name = "holdfast",
+    .init = holdfast::Start,
+    .exit = holdfast::Finish,
+    .version = kPluginVersion,
+    .hook_count = kHookCount,
+    .hooks = {nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr,
+              reinterpret_cast<void*>(holdfast::OnRestored), nullptr,
+              reinterpret_cast<void*>(holdfast::OnCheckpoint)},
+};
+}

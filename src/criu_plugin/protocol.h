@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+// What the plugin inside CRIU and the engine say to each other: one request, one reply, over a SOCK_SEQPACKET
+// Unix socket whose path is in the environment variable HOLDFAST_SOCKET. Pids are as CRIU sees them; a pidfd
+// sent along (SCM_RIGHTS) names the same process in whatever pid namespace the engine lives in.
+#pragma once
+
+#include <cstdint>
+
+namespace holdfast {
+
+inline constexpr const char* kPluginSocketVariable = "HOLDFAST_SOCKET";
+
+enum class PluginRequestKind : uint32_t {
+  // The task stands still, as does all of the tree; pidfd. Reply: kMakeTwin, kCopied or kAbort.
+  kTask = 1,
+  // error 0: pidfd of the twin; else the errno that the clone failed with. Reply: kProceed or kAbort.
+  kTwinMade,
+  // CRIU wants /proc/PID/smaps. Reply: kProceed with a descriptor, or kUseKernel.
+  kSmaps,
+  // The task is restored and stopped; pidfd. Reply: kProceed when its memory is filled, or kAbort.
+  kRestored,
+};
+
+enum class PluginReplyKind : uint32_t {
+  kProceed = 1,
+  kMakeTwin,   // clone the task; then kTwinMade
+  kCopied,     // the engine has copied this task's memory itself
+  kUseKernel,  // let the kernel answer
+  kAbort,      // fail: at a dump the tree goes on running, at a restart it is killed before it ran
+};
+
+// How a twin hangs in the process tree. An orphan is a child of whatever collects the job's orphans, never of
+// the job. Where the job itself would collect it (a task of it is a child subreaper, or init of the pid
+// namespace), the twin is a child of its task with no exit signal, and the engine has the task collect it
+// after the drain.
+enum class TwinPlacement : uint32_t { kOrphan = 0, kChildOfTask = 1 };
+
+struct PluginRequest {
+  PluginRequestKind kind;
+  int32_t pid;
+  int32_t error;
+  TwinPlacement placement;
+};
+static_assert(sizeof(PluginRequest) == 16);
+
+struct PluginReply {
+  PluginReplyKind kind;
+};
+static_assert(sizeof(PluginReply) == 4);
+
+}  // namespace holdfast

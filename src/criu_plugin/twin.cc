@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT
+#include "criu_plugin/twin.h"
+
+#include <linux/close_range.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+
+#include "criu_plugin/remote_call.h"
+
+namespace holdfast {
+namespace {
+
+// What CRIU 4.1 sets on the tasks it dumps (compel/src/lib/infect.c, ptrace_suspend_seccomp).
+constexpr unsigned long kCriuOptions = PTRACE_O_TRACESYSGOOD | PTRACE_O_SUSPEND_SECCOMP;
+constexpr unsigned long kFollowClones = PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK;
+
+bool SetOptions(pid_t task, unsigned long options) {
+  return ptrace(PTRACE_SETOPTIONS, task, nullptr, reinterpret_cast<void*>(options)) == 0;
+}
+
+// Clones are followed, so that a child is ours before it can run, until this goes out of scope.
+class FollowingClones {
+ public:
+  explicit FollowingClones(pid_t task) : task_(task), ok_(SetOptions(task, kCriuOptions | kFollowClones)) {}
+  FollowingClones(const FollowingClones&) = delete;
+  FollowingClones& operator=(const FollowingClones&) = delete;
+  ~FollowingClones() { SetOptions(task_, kCriuOptions); }
+  bool ok() const { return ok_; }
+
+ private:
+  pid_t task_;
+  bool ok_;
+};
+
+// Ends a helper or a twin that we trace and collects our half of it.
+void KillTraced(pid_t task) {
+  kill(task, SIGKILL);
+  int status = 0;
+  while (WaitForTask(task, &status) > 0 && !WIFEXITED(status) && !WIFSIGNALED(status)) {
+  }
+}
+
+// A clone in the task; the child, stopped and dying with us, or a negative errno.
+pid_t CloneIn(RemoteCall& task, uint64_t flags) {
+  const long result = task.Call(SYS_clone, flags, 0, 0, 0, 0, 0);
+  if (result < 0) return static_cast<pid_t>(result);
+  const pid_t child = task.new_child();
+  if (child == 0) return -ECHILD;
+  int status = 0;
+  if (WaitForTask(child, &status) < 0) return -ECHILD;
+  SetOptions(child, kCriuOptions | kFollowClones | PTRACE_O_EXITKILL);
+  return child;
+}
+
+// Cuts the twin's ties with the job. Descriptors: close_range with UNSHARE drops the shared table instead of
+// closing its entries, so that no POSIX lock of the job is released; the session: no terminal signal or
+// kill(0) reaches it.
+int CutTies(RemoteCall& twin) {
+  const long closed = twin.Call(SYS_close_range, 0, ~0u, CLOSE_RANGE_UNSHARE);
+  if (closed < 0) return static_cast<int>(-closed);
+  const long session = twin.Call(SYS_setsid);
+  return session < 0 ? static_cast<int>(-session) : 0;
+}
+
+// Makes the cut and lets the twin go. An orphan is stopped for good: its parent is no part of the job, so
+// nobody in it hears of the stop. A child must not be: a group stop sends SIGCHLD to the parent whatever the
+// exit signal is.
+int Settle(pid_t twin, uint64_t syscall_address, TwinPlacement placement) {
+  RemoteCall call(twin, syscall_address);
+  int error = call.error();
+  if (error == 0) error = CutTies(call);
+  if (error == 0) {
+    call.ParkInPause();
+    call.End();
+    const uintptr_t signal = placement == TwinPlacement::kOrphan ? SIGSTOP : 0;
+    if (ptrace(PTRACE_DETACH, twin, nullptr, reinterpret_cast<void*>(signal)) != 0) error = errno;
+  }
+  if (error != 0) KillTraced(twin);
+  return error;
+}
+
+// Has `task` collect its dead child, which sent no signal.
+void Collect(RemoteCall& task, pid_t child) {
+  task.Call(SYS_wait4, static_cast<uint64_t>(child), 0, WNOHANG | __WALL, 0);
+}
+
+// The orphan: a helper that shares the task's memory (made in microseconds, as it copies nothing) clones the
+// twin and dies, and the task collects the helper, all while the task stands still. The twin's parent is then
+// whoever collects orphans above the job.
+int MakeOrphan(RemoteCall& task, pid_t* twin) {
+  const pid_t helper = CloneIn(task, CLONE_VM | CLONE_FILES);
+  if (helper < 0) return -helper;
+  int error = 0;
+  {
+    RemoteCall call(helper, task.syscall_address());
+    error = call.error();
+    if (error == 0) {
+      *twin = CloneIn(call, CLONE_FILES);
+      if (*twin < 0) error = -*twin;
+    }
+    KillTraced(helper);
+    call.End();
+  }
+  Collect(task, helper);
+  return error;
+}
+
+}  // namespace
+
+bool CollectsOrphans(pid_t task) {
+  if (task == 1) return true;
+  RemoteCall call(task);
+  if (call.error() != 0) return true;
+  // prctl writes an int: the word at the top of the stack is lent for it and put back.
+  const uint64_t word = call.stack_pointer();
+  uint32_t saved = 0;
+  uint32_t answer = 0;
+  if (!call.ReadMemory(word, &saved, sizeof saved)) return true;
+  const long result = call.Call(SYS_prctl, PR_GET_CHILD_SUBREAPER, word);
+  const bool known = result == 0 && call.ReadMemory(word, &answer, sizeof answer);
+  if (result == 0) call.WriteMemory(word, &saved, sizeof saved);
+  return !known || answer != 0;
+}
+
+int MakeTwin(pid_t task, TwinPlacement placement, pid_t* twin) {
+  pid_t pid = 0;
+  uint64_t syscall_address = 0;
+  {
+    FollowingClones following(task);
+    if (!following.ok()) return errno;
+    RemoteCall call(task);
+    if (call.error() != 0) return call.error();
+    syscall_address = call.syscall_address();
+    if (placement == TwinPlacement::kOrphan) {
+      const int error = MakeOrphan(call, &pid);
+      if (error != 0) return error;
+    } else {
+      pid = CloneIn(call, CLONE_FILES);
+      if (pid < 0) return -pid;
+    }
+  }
+  const int error = Settle(pid, syscall_address, placement);
+  if (error != 0) {
+    if (placement == TwinPlacement::kChildOfTask) {
+      RemoteCall call(task, syscall_address);
+      if (call.error() == 0) Collect(call, pid);
+    }
+    return error;
+  }
+  *twin = pid;
+  return 0;
+}
+
+}  // namespace holdfast

@@ -1,0 +1,303 @@
+// A checkpoint, pass by pass.
+#include <fmt/format.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/units.h"
+#include "engine/engine.h"
+#include "engine/frozen_job.h"
+#include "engine/job_tree.h"
+#include "engine/snapshot_images.h"
+#include "linux/pidfd.h"
+#include "memory/drain.h"
+
+namespace holdfast {
+namespace {
+
+void Phase(const CheckpointOptions& options, std::string_view name, uint64_t total = 0) {
+  if (options.progress != nullptr) options.progress->Phase(name, total);
+}
+
+Result<void> RefuseObstacles(const CheckpointOptions& options) {
+  const std::vector<Obstacle> obstacles = TRY(Preflight(options));
+  if (obstacles.empty()) return {};
+  std::string message = "this job cannot be checkpointed";
+  std::string hint;
+  for (const Obstacle& obstacle : obstacles) {
+    message += obstacle.pid == 0
+                   ? fmt::format("\n  {}", obstacle.what)
+                   : fmt::format("\n  process {} ({}): {}", obstacle.pid, obstacle.process, obstacle.what);
+    if (!obstacle.remedy.empty() && hint.find(obstacle.remedy) == std::string::npos) {
+      hint += (hint.empty() ? "" : "; ") + obstacle.remedy;
+    }
+  }
+  return Fail(ErrorKind::kUnsupported, message).WithHint(hint);
+}
+
+// A store that is sure to run full is refused before the job is touched. How well memory compresses is taken
+// from the lineage's newest snapshot; of a first one nothing is known, and only a store with next to nothing
+// left is refused.
+Result<void> RefuseFullStore(const Store& store, const CheckpointOptions& options, const JobTree& tree) {
+  constexpr double kFirstShare = 0.05;
+  constexpr double kMargin = 1.2;
+  double share = kFirstShare;
+  const Result<std::vector<SnapshotSummary>> earlier = store.Snapshots(options.lineage);
+  if (earlier && !earlier->empty() && earlier->back().figures.bytes_captured > 0) {
+    const CheckpointFigures& figures = earlier->back().figures;
+    share = static_cast<double>(figures.bytes_stored) / static_cast<double>(figures.bytes_captured) * kMargin;
+  }
+  const auto needed = static_cast<uint64_t>(static_cast<double>(tree.resident_bytes) * share) + kMiB;
+  const uint64_t available = TRY(store.BytesAvailable());
+  if (available >= needed) return {};
+  return Fail(ErrorKind::kNoSpace,
+              fmt::format("the store {} has {} left; this snapshot needs about {}",
+                          store.directory().string(), FormatBytes(available), FormatBytes(needed)))
+      .WithHint("`holdfast prune` drops old snapshots; --store puts them elsewhere");
+}
+
+struct Drained {
+  std::vector<AddressSpace> address_spaces;
+  std::vector<SharedObject> shared_objects;
+  uint64_t bytes_captured = 0;
+};
+
+// Stores one task's memory and lets its twin go.
+Result<AddressSpace> DrainTask(CapturedTask& task, PendingSnapshot& pending,
+                               const std::function<void(uint64_t)>& advanced, const Progress* progress) {
+  AddressSpace space;
+  space.pid = task.pid_in_namespace;
+  space.extents = std::move(task.extents);
+  const auto over_file = [&task](uint64_t address) {
+    const auto after =
+        std::upper_bound(task.mappings.begin(), task.mappings.end(), address,
+                         [](uint64_t at, const Mapping& mapping) { return at < mapping.start; });
+    return after != task.mappings.begin() && std::prev(after)->inode != 0;
+  };
+  std::vector<Extent> staged = TRY(DrainStaged(task.staged, pending, over_file));
+  for (const StagedRange& range : task.staged.ranges()) advanced(range.bytes.size());
+  task.staged = StagedMemory();
+  if (task.twin) {
+    // What is staged is not taken from the twin a second time.
+    std::vector<Mapping> mappings;
+    for (const Mapping& mapping : task.mappings) {
+      const bool is_staged = std::any_of(staged.begin(), staged.end(), [&mapping](const Extent& extent) {
+        return extent.address >= mapping.start && extent.address < mapping.end;
+      });
+      if (!is_staged) mappings.push_back(mapping);
+    }
+    const std::vector<PageRun> runs = TRY(FindPages(task.twin->pid(), mappings));
+    const Result<std::vector<Extent>> extents =
+        DrainProcess(task.twin->pid(), runs, pending, &*task.twin, advanced, progress);
+    if (task.twin->IsDead()) {
+      return Fail(ErrorKind::kBusy,
+                  fmt::format("the twin of process {} was killed, as when memory runs out", task.pid));
+    }
+    if (!extents) return Error(extents.error());
+    space.extents.insert(space.extents.end(), extents->begin(), extents->end());
+    task.twin.reset();
+  }
+  space.extents.insert(space.extents.end(), staged.begin(), staged.end());
+  SortExtents(space.extents);
+  return space;
+}
+
+Result<Drained> Drain(Captured& captured, PendingSnapshot& pending, const CheckpointOptions& options) {
+  Drained drained;
+  uint64_t total = captured.shared.bytes();
+  for (const CapturedTask& task : captured.tasks) total += task.info.resident_bytes;
+  Phase(options, "drain", total);
+  std::atomic<uint64_t> done{captured.bytes_stored_frozen};
+  const auto advanced = [&](uint64_t bytes) {
+    const uint64_t now = done += bytes;
+    if (options.progress != nullptr) options.progress->Advance(now);
+  };
+  for (CapturedTask& task : captured.tasks) {
+    drained.address_spaces.push_back(TRY(DrainTask(task, pending, advanced, options.progress)));
+  }
+  const uint64_t shared_bytes = captured.shared.bytes();
+  drained.shared_objects = TRY(captured.shared.Drain(pending));
+  drained.bytes_captured = done + shared_bytes;
+  return drained;
+}
+
+// One twin serves as a picture of its task's mappings too: what CRIU was told from a guess is put right.
+struct Corrections {
+  std::map<pid_t, std::vector<MappingDetail>> details;
+  bool lost_content = false;  // a mapping that fork empties was not known to be one
+};
+
+Result<Corrections> CorrectFlags(const Captured& captured) {
+  Corrections corrections;
+  for (const CapturedTask& task : captured.tasks) {
+    if (!task.twin || !task.told) continue;
+    const std::vector<MappingDetail> in_twin = TRY(ReadSmaps(task.twin->pid()));
+    bool differs = false;
+    std::vector<MappingDetail> corrected = CorrectByTwin(task.told->details, in_twin, &differs);
+    if (!differs) continue;
+    for (size_t i = 0; i < corrected.size(); ++i) {
+      if (IsCaptured(corrected[i].mapping) && corrected[i].Has("wf") && !task.told->details[i].Has("wf")) {
+        corrections.lost_content = true;
+      }
+    }
+    corrections.details[task.pid_in_namespace] = std::move(corrected);
+  }
+  return corrections;
+}
+
+std::string NameCapture(const Captured& captured, std::string* reason) {
+  bool twin = false;
+  bool copy = false;
+  for (const CapturedTask& task : captured.tasks) {
+    (task.reason.empty() ? twin : copy) = true;
+    if (!task.reason.empty() && reason->find(task.reason) == std::string::npos) {
+      *reason += (reason->empty() ? "" : "; ") + task.reason;
+    }
+  }
+  if (reason->empty()) *reason = "larger than what is copied sooner than cloned";
+  return twin && copy ? "mixed" : twin ? "twin" : "copy";
+}
+
+ProcessInfo WithMappings(const CapturedTask& task) {
+  ProcessInfo info = task.info;
+  for (const Mapping& mapping : task.mappings) {
+    const std::string permissions = {mapping.readable ? 'r' : '-', mapping.writable ? 'w' : '-',
+                                     mapping.executable ? 'x' : '-', mapping.shared ? 's' : 'p'};
+    info.mappings.push_back({mapping.start, mapping.end, permissions, mapping.name});
+  }
+  return info;
+}
+
+std::string_view KindName(ExternalResource::Kind kind) {
+  switch (kind) {
+    case ExternalResource::Kind::kTerminal:
+      return "terminal";
+    case ExternalResource::Kind::kPipeReadEnd:
+      return "pipe-read-end";
+    case ExternalResource::Kind::kPipeWriteEnd:
+      return "pipe-write-end";
+  }
+  return "terminal";
+}
+
+void RecordFacts(const CheckpointOptions& options, const JobTree& tree, Manifest& manifest) {
+  auto& facts = manifest.engine_facts;
+  if (!tree.session_leader) facts["shell-job"] = "1";
+  if (options.file_locks) facts["file-locks"] = "1";
+  if (options.tcp_established) facts["tcp-established"] = "1";
+  for (size_t i = 0; i < tree.external.size(); ++i) {
+    facts[fmt::format("external-{}", i)] =
+        fmt::format("{} {}", KindName(tree.external[i].kind), tree.external[i].name);
+  }
+}
+
+// Every process of the tree, by descriptors taken while it surely was that process.
+class TreeKiller {
+ public:
+  explicit TreeKiller(const std::vector<CapturedTask>& tasks) {
+    for (const CapturedTask& task : tasks) {
+      Result<Fd> pidfd = OpenPidfd(task.pid);
+      if (pidfd) pidfds_.push_back(*std::move(pidfd));
+    }
+    if (!tasks.empty()) root_ = tasks.front().pid;
+  }
+  // The processes of the snapshot, and what they have started since.
+  void Kill() const {
+    const std::vector<pid_t> now = ReadTree(root_).value_or(std::vector<pid_t>{});
+    for (const Fd& pidfd : pidfds_) (void)SendSignal(pidfd.get(), SIGKILL);
+    for (const pid_t pid : now) kill(pid, SIGKILL);
+  }
+
+ private:
+  std::vector<Fd> pidfds_;
+  pid_t root_ = 0;
+};
+
+Result<Manifest> TakeSnapshot(Store& store, const CheckpointOptions& options) {
+  const Stopwatch total;
+  const CriuInstallation criu = TRY(FindCriu());
+  Phase(options, "pre-flight");
+  TRY(RefuseObstacles(options));
+  JobTree tree = TRY(ExamineTree(options.root_pid));
+  TRY(RefuseFullStore(store, options, tree));
+  const std::unique_ptr<PendingSnapshot> pending = TRY(store.Begin(options.lineage));
+  const ScratchDirectory images = TRY(ScratchDirectory::Make(store, "dump"));
+
+  Phase(options, "files");
+  FileCaptureOptions file_options;
+  file_options.file_bytes_max = options.file_bytes_max;
+  file_options.ignore_prefixes = {"/proc/", "/sys/"};
+  const std::unique_ptr<FileCapture> files = TRY(FileCapture::Prepare(tree.pids, *pending, file_options));
+
+  Phase(options, "freeze");
+  FrozenJob job(options, tree, *pending, *files, images, criu);
+  Captured captured = TRY(job.CaptureAndRelease());
+  if (options.progress != nullptr) {
+    options.progress->Note("the job stood still for " + FormatMilliseconds(captured.freeze_ms));
+  }
+
+  const Stopwatch drain;
+  const TreeKiller killer(captured.tasks);
+  const Corrections corrections = TRY(CorrectFlags(captured));
+  if (corrections.lost_content) {
+    return Fail(ErrorKind::kBusy, "the job marked memory as MADV_WIPEONFORK at the moment of the freeze");
+  }
+  Manifest manifest;
+  for (const CapturedTask& task : captured.tasks) manifest.processes.push_back(WithMappings(task));
+  manifest.figures.capture = NameCapture(captured, &manifest.figures.capture_reason);
+  Drained drained = TRY(Drain(captured, *pending, options));
+  manifest.address_spaces = std::move(drained.address_spaces);
+  manifest.shared_objects = std::move(drained.shared_objects);
+  manifest.images = TRY(StoreImages(images.path(), *pending, corrections.details));
+  manifest.files = TRY(files->Finish());
+  manifest.warnings = files->warnings();
+
+  Phase(options, "commit");
+  manifest.created_ms = WallClockMs();
+  manifest.root_pid = tree.root_in_namespace;
+  manifest.environment = DescribeEnvironment();
+  manifest.environment.criu_version = criu.version;
+  RecordFacts(options, tree, manifest);
+  manifest.figures.freeze_ms = captured.freeze_ms;
+  manifest.figures.drain_ms = drain.ElapsedMs();
+  manifest.figures.total_ms = total.ElapsedMs();
+  manifest.figures.bytes_captured = drained.bytes_captured;
+  manifest.figures.bytes_stored = pending->bytes_stored();
+  manifest.id = TRY(pending->Commit(manifest, options.annotations));
+  if (options.stop_job) killer.Kill();
+  return manifest;
+}
+
+}  // namespace
+
+// What is kBusy is bad luck: memory that ran out for the twin, a file or a mapping that changed at the wrong
+// moment. The last try takes no twin.
+Result<Manifest> Checkpoint(Store& store, const CheckpointOptions& options) {
+  constexpr int kTriesMax = 3;
+  CheckpointOptions attempt_options = options;
+  for (int attempt = 1;; ++attempt) {
+    if (attempt == kTriesMax && options.capture == CaptureWay::kAuto)
+      attempt_options.capture = CaptureWay::kCopy;
+    Result<Manifest> manifest = TakeSnapshot(store, attempt_options);
+    const bool again = !manifest && manifest.error().kind == ErrorKind::kBusy && attempt < kTriesMax;
+    if (!again) return manifest;
+  }
+}
+
+std::vector<ExternalResource> ExternalResources(const Manifest& manifest) {
+  std::vector<ExternalResource> resources;
+  for (const auto& [key, value] : manifest.engine_facts) {
+    if (!key.starts_with("external-")) continue;
+    const size_t space = value.find(' ');
+    if (space == std::string::npos) continue;
+    for (const auto kind : {ExternalResource::Kind::kTerminal, ExternalResource::Kind::kPipeReadEnd,
+                            ExternalResource::Kind::kPipeWriteEnd}) {
+      if (KindName(kind) == value.substr(0, space)) resources.push_back({value.substr(space + 1), kind});
+    }
+  }
+  return resources;
+}
+
+}  // namespace holdfast

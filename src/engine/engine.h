@@ -1,0 +1,101 @@
+// The engine: checkpoint a process tree into a store, restart one from it. Knows no front door: no flags, no
+// terminal, no supervision. Every function may be called from any process that is root; not thread-safe per
+// job (take Store::Lock on the lineage first).
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/progress.h"
+#include "base/result.h"
+#include "store/store.h"
+
+namespace holdfast {
+
+enum class CaptureWay { kAuto, kTwin, kCopy };
+
+struct CheckpointOptions {
+  pid_t root_pid = 0;  // of the tree, in our pid namespace
+  std::string lineage;
+  std::map<std::string, std::string> annotations;
+  bool stop_job = false;  // leave the tree dead (SIGKILL) after the snapshot is committed
+  CaptureWay capture = CaptureWay::kAuto;
+  bool tcp_established = true;
+  bool file_locks = true;
+  uint64_t file_bytes_max = 16ull << 30;  // of a file open for writing whose content is kept
+  Progress* progress = nullptr;
+};
+
+// What a checkpoint would stumble over. `pid` 0: the machine.
+struct Obstacle {
+  pid_t pid = 0;
+  std::string process;  // its name
+  std::string what;     // "holds an io_uring (fd 5)"
+  std::string remedy;
+};
+
+// Pass 1 alone: empty when the tree can be checkpointed. Errors: the pid is gone, a kernel thread, ourselves,
+// ...
+Result<std::vector<Obstacle>> Preflight(const CheckpointOptions& options);
+
+// Takes one snapshot; returns when it is committed. On error the job runs on as if nothing had happened and
+// the store is as it was.
+Result<Manifest> Checkpoint(Store& store, const CheckpointOptions& options);
+
+// An end outside the job that one of its descriptors leads to. At a restart something of ours takes its
+// place.
+struct ExternalResource {
+  enum class Kind { kTerminal, kPipeReadEnd, kPipeWriteEnd };  // which end the job holds
+  std::string name;  // CRIU's name for it: "tty[8803:5]", "pipe:[123]"
+  Kind kind = Kind::kTerminal;
+};
+
+std::vector<ExternalResource> ExternalResources(const Manifest& manifest);
+
+enum class PidMode { kSame, kNewNamespace };
+
+struct RestoreOptions {
+  PidMode pid_mode = PidMode::kSame;
+  // ExternalResource::name -> our fd. What is missing becomes /dev/null (a terminal: an error).
+  std::map<std::string, int> inherit_fds;
+  bool keep_files = false;  // do not put files back
+  Progress* progress = nullptr;
+};
+
+struct RestoreReport {
+  pid_t root_pid = 0;  // in our pid namespace
+  // The child of the calling process to wait for: the root itself or, with PidMode::kNewNamespace, the init
+  // of its namespace, which exits as the root does (128 + N when signal N killed it).
+  pid_t child_pid = 0;
+  double restart_ms = 0;  // from the call until the job runs with all of its memory
+  uint64_t bytes_restored = 0;
+  std::vector<std::string> files_put_back;  // one sentence each
+};
+
+// Restarts the job from the snapshot, as a child of the calling process, with all of its memory. On error
+// nothing of it is left running.
+Result<RestoreReport> Restore(const Store& store, const Manifest& manifest, const RestoreOptions& options);
+
+enum class FindingLevel { kOk, kDegraded, kBroken };
+
+struct Finding {
+  FindingLevel level = FindingLevel::kOk;
+  std::string subject;  // "PAGEMAP_SCAN"
+  std::string what;
+  std::string remedy;  // empty when ok
+};
+
+struct DoctorReport {
+  std::string criu_path;  // empty: none found
+  std::string criu_version;
+  std::vector<Finding> findings;
+};
+
+DoctorReport Doctor();
+
+}  // namespace holdfast

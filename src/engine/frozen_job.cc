@@ -1,0 +1,251 @@
+#include "engine/frozen_job.h"
+
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+
+#include "base/limits.h"
+#include "base/units.h"
+#include "criu/criu_command.h"
+#include "criu/images.h"
+#include "linux/cgroup.h"
+#include "linux/pidfd.h"
+#include "memory/drain.h"
+#include "memory/remote_memory.h"
+#include "store/file_io.h"
+
+namespace holdfast {
+namespace {
+
+// Up to here copying is quicker than cloning (a clone costs some 0.5 ms before it copies its first page
+// table).
+constexpr uint64_t kCopyBytesMax = 2 * kMiB;
+// A twin lets memory fill by what is written during the drain; this share of the job must be available to the
+// machine.
+constexpr double kMachineShare = 0.5;
+
+// A twin has these mappings but not their content, or not reliably: WIPEONFORK ones are emptied by fork, and
+// a hugetlb page is taken from the child when the pool is dry.
+bool TwinHasNoContent(const MappingDetail& detail) {
+  return detail.Has("wf") || detail.Has("ht");
+}
+
+Result<Fd> MemoryFile(const std::string& text) {
+  Fd fd(memfd_create("holdfast-smaps", MFD_CLOEXEC));
+  if (!fd.valid()) return FailErrno("memfd_create");
+  TRY(WriteAll(fd.get(), 0, std::as_bytes(std::span(text)), "a memory file"));
+  return fd;
+}
+
+}  // namespace
+
+FrozenJob::FrozenJob(const CheckpointOptions& options, JobTree tree, PendingSnapshot& pending,
+                     FileCapture& files, const ScratchDirectory& images, const CriuInstallation& criu)
+    : options_(options),
+      tree_(std::move(tree)),
+      pending_(pending),
+      files_(files),
+      images_(images),
+      criu_(criu) {}
+
+Result<Captured> FrozenJob::CaptureAndRelease() {
+  for (const pid_t pid : tree_.pids) {
+    Result<std::vector<MappingDetail>> smaps = ReadSmaps(pid);
+    if (smaps) smaps_before_[pid] = *std::move(smaps);
+  }
+
+  PluginServer server = TRY(PluginServer::Listen(images_.path()));
+  CriuCommand command{.criu = criu_,
+                      .socket_path = server.path(),
+                      .image_directory = images_.path(),
+                      .arguments = {"dump", "-t", std::to_string(tree_.root_in_namespace), "-R",
+                                    "--ext-unix-sk", "--ghost-limit", "1048576G"},
+                      .enter_namespaces_of = tree_.own_pid_namespace ? tree_.root : 0,
+                      .outlives_us = true};
+  if (options_.file_locks) command.arguments.emplace_back("--file-locks");
+  if (options_.tcp_established) command.arguments.emplace_back("--tcp-established");
+  if (!tree_.session_leader) command.arguments.emplace_back("--shell-job");
+  for (const ExternalResource& resource : tree_.external) {
+    if (resource.kind != ExternalResource::Kind::kTerminal) continue;
+    command.arguments.emplace_back("--external");
+    command.arguments.push_back(resource.name);
+  }
+
+  Subprocess criu = TRY(StartCriu(command));
+  const Result<void> served = ServePlugin(server, criu);
+  server.HangUp();
+  // Hung up on, CRIU lets the tree go and ends; killed, it would leave the tree as it is.
+  if (!WaitForEnd(criu.pidfd().get(), limits::kReleaseSecondsMax * 1000)) criu.Kill();
+  const int status = TRY(criu.Wait());
+  if (failure_) return *std::move(failure_);
+  if (!served) return Error(served.error());
+  if (status != 0) return CriuError(command, status);
+  if (captured_.tasks.empty()) return Fail(ErrorKind::kCriu, "CRIU did not load Holdfast's plugin");
+  captured_.freeze_ms = TRY(ParseFreezeMs(TRY(ReadWholeFile(images_.path() + "/stats-dump"))));
+  return std::move(captured_);
+}
+
+Result<void> FrozenJob::ServePlugin(PluginServer& server, const Subprocess& criu) {
+  for (;;) {
+    std::optional<PluginMessage> message = TRY(server.Next(criu.pidfd(), limits::kCriuDumpSecondsMax * 1000));
+    if (!message) return {};
+    Result<void> handled = Handle(server, *message);
+    if (handled) continue;
+    // CRIU thaws the tree when its plugin is told to stop.
+    if (!failure_) failure_ = std::move(handled).error();
+    TRY(server.Reply(PluginReplyKind::kAbort));
+  }
+}
+
+Result<void> FrozenJob::Handle(PluginServer& server, PluginMessage& message) {
+  if (options_.progress != nullptr && options_.progress->Cancelled()) {
+    return Fail(ErrorKind::kInterrupted, "interrupted");
+  }
+  switch (message.request.kind) {
+    case PluginRequestKind::kTask:
+      return server.Reply(TRY(OnTask(message)));
+    case PluginRequestKind::kTwinMade:
+      TRY(OnTwinMade(message));
+      break;
+    case PluginRequestKind::kSmaps:
+      return OnSmaps(server, message.request);
+    default:
+      break;
+  }
+  return server.Reply(PluginReplyKind::kProceed);
+}
+
+Result<PluginReplyKind> FrozenJob::OnTask(PluginMessage& message) {
+  if (message.pid == 0) return Fail(ErrorKind::kCriu, "CRIU froze a process that cannot be found");
+  TRY(CaptureOnce(message.pid));
+  CapturedTask task;
+  task.pid = message.pid;
+  task.pid_in_namespace = message.request.pid;
+  task.mappings = TRY(ReadMaps(task.pid));
+  task.status = TRY(ReadStatus(task.pid));
+  task.info = TRY(DescribeProcess(task.status, task.pid_in_namespace));
+  TRY(captured_.shared.CaptureFrozen(task.pid, task.mappings));
+  TRY(ComposeSmapsOf(task));
+  const std::optional<std::string> why_copy = WhyCopy(task);
+  captured_.tasks.push_back(std::move(task));
+  CapturedTask& stored = captured_.tasks.back();
+  if (!why_copy) return PluginReplyKind::kMakeTwin;
+  stored.reason = *why_copy;
+  TRY(CopyFrozen(stored));
+  return PluginReplyKind::kCopied;
+}
+
+// What belongs to the tree and not to one task: the files, with every process standing still.
+Result<void> FrozenJob::CaptureOnce(pid_t pid) {
+  if (std::exchange(captured_once_, true)) return {};
+  cgroup_headroom_ = CgroupMemoryHeadroom(pid);
+  tree_.pids = TRY(ReadTree(pid));
+  return files_.CaptureFrozen(tree_.pids);
+}
+
+Result<void> FrozenJob::ComposeSmapsOf(CapturedTask& task) {
+  const auto before = smaps_before_.find(task.pid);
+  if (before == smaps_before_.end()) return {};
+  ComposedSmaps composed = ComposeSmaps(before->second, task.mappings);
+  if (LockedBytes(composed.details) != task.status.locked_bytes) return {};
+  task.told = std::move(composed);
+  return {};
+}
+
+std::optional<std::string> FrozenJob::WhyCopy(const CapturedTask& task) {
+  if (options_.capture == CaptureWay::kCopy) return "asked for";
+  if (options_.capture == CaptureWay::kTwin) return std::nullopt;
+  if (task.info.resident_bytes <= kCopyBytesMax) return "small";
+  // A cgroup that is full kills: there must be room for all of the twin, and for the job to be as large as
+  // ever.
+  const uint64_t in_cgroup = std::max(task.status.peak_resident_bytes, task.info.resident_bytes);
+  const auto needed = static_cast<uint64_t>(static_cast<double>(task.info.resident_bytes) * kMachineShare);
+  if (cgroup_headroom_ && *cgroup_headroom_ < in_cgroup) {
+    return fmt::format("the job's cgroup has only {} left for copies on write",
+                       FormatBytes(*cgroup_headroom_));
+  }
+  if (cgroup_headroom_) *cgroup_headroom_ -= in_cgroup;
+  const Result<uint64_t> available = MemoryAvailable();
+  if (available && *available < needed) {
+    return fmt::format("the machine has only {} left for copies on write", FormatBytes(*available));
+  }
+  return std::nullopt;
+}
+
+// Into our memory when it is little or there is plenty, else straight into the store.
+Result<void> FrozenJob::CopyFrozen(CapturedTask& task) {
+  const std::vector<PageRun> runs = TRY(FindPages(task.pid, task.mappings));
+  uint64_t bytes = 0;
+  for (const PageRun& run : runs) bytes += run.bytes;
+  const uint64_t available = MemoryAvailable().value_or(0);
+  if (bytes > kCopyBytesMax && bytes > available / 2) {
+    captured_.bytes_stored_frozen += bytes;
+    task.extents = TRY(DrainProcess(
+        task.pid, runs, pending_, nullptr, [](uint64_t) {}, options_.progress));
+    return {};
+  }
+  const RemoteMemory memory = TRY(RemoteMemory::Open(task.pid));
+  std::vector<StagedMemory::Wanted> wanted;
+  wanted.reserve(runs.size());
+  for (const PageRun& run : runs) wanted.push_back({run.address, run.bytes, run.huge});
+  return task.staged.Copy(
+      wanted, [&memory](uint64_t address, std::span<std::byte> out) { return memory.Read(address, out); });
+}
+
+Result<void> FrozenJob::Stage(CapturedTask& task, const std::vector<PageRun>& runs) {
+  const RemoteMemory memory = TRY(RemoteMemory::Open(task.pid));
+  std::vector<StagedMemory::Wanted> wanted;
+  wanted.reserve(runs.size());
+  for (const PageRun& run : runs) wanted.push_back({run.address, run.bytes, run.huge});
+  return task.staged.Copy(
+      wanted, [&memory](uint64_t address, std::span<std::byte> out) { return memory.Read(address, out); });
+}
+
+Result<void> FrozenJob::OnTwinMade(PluginMessage& message) {
+  CapturedTask& task = captured_.tasks.back();
+  if (message.request.error != 0) {
+    task.reason = fmt::format("no twin: {}", FailErrno(message.request.error, "clone").message);
+    return CopyFrozen(task);
+  }
+  if (message.pid == 0) return Fail(ErrorKind::kInternal, "the twin of the job ended at once");
+  task.twin =
+      TRY(MemoryTwin::Attach(message.pid, std::move(message.pidfd), task.pid, message.request.placement));
+  return CopyWhatTwinLacks(task);
+}
+
+Result<void> FrozenJob::CopyWhatTwinLacks(CapturedTask& task) {
+  const std::vector<Mapping> in_twin = TRY(ReadMaps(task.twin->pid()));
+  std::vector<Mapping> lacking;
+  auto found = in_twin.begin();
+  for (const Mapping& mapping : task.mappings) {
+    while (found != in_twin.end() && found->end <= mapping.start) ++found;
+    // Stack guards differ, so a mapping counts as there when any part of it is.
+    const bool there = found != in_twin.end() && found->start < mapping.end;
+    if (IsCaptured(mapping) && !there) lacking.push_back(mapping);
+  }
+  const std::vector<MappingDetail>& details = task.told ? task.told->details : smaps_before_[task.pid];
+  for (const MappingDetail& detail : details) {
+    if (IsCaptured(detail.mapping) && TwinHasNoContent(detail)) lacking.push_back(detail.mapping);
+  }
+  if (lacking.empty()) return {};
+  std::sort(lacking.begin(), lacking.end(),
+            [](const Mapping& a, const Mapping& b) { return a.start < b.start; });
+  lacking.erase(std::unique(lacking.begin(), lacking.end(),
+                            [](const Mapping& a, const Mapping& b) { return a.start == b.start; }),
+                lacking.end());
+  return Stage(task, TRY(FindPages(task.pid, lacking)));
+}
+
+Result<void> FrozenJob::OnSmaps(PluginServer& server, const PluginRequest& request) {
+  for (const CapturedTask& task : captured_.tasks) {
+    if (task.pid_in_namespace != request.pid || !task.told || !task.twin) continue;
+    const Fd file = TRY(MemoryFile(task.told->text));
+    return server.Reply(PluginReplyKind::kProceed, file.get());
+  }
+  return server.Reply(PluginReplyKind::kUseKernel);
+}
+
+}  // namespace holdfast

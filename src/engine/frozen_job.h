@@ -1,0 +1,84 @@
+// Passes 3 to 5: CRIU freezes the tree and describes its kernel objects; inside that freeze, at our plugin's
+// word, its memory and files are captured; then the tree runs on.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "criu/find_criu.h"
+#include "criu/plugin_server.h"
+#include "engine/engine.h"
+#include "engine/job_tree.h"
+#include "engine/scratch_directory.h"
+#include "files/files.h"
+#include "linux/subprocess.h"
+#include "memory/drain.h"
+#include "memory/memory_twin.h"
+#include "memory/shared_memory.h"
+#include "memory/smaps_cache.h"
+#include "memory/staged_memory.h"
+
+namespace holdfast {
+
+// One process as the freeze left it with us.
+struct CapturedTask {
+  pid_t pid = 0;               // ours
+  pid_t pid_in_namespace = 0;  // the job's
+  ProcessStatus status;
+  ProcessInfo info;
+  std::vector<Mapping> mappings;
+  std::optional<MemoryTwin> twin;
+  StagedMemory staged;                // what a twin lacks, or all of a small task
+  std::vector<Extent> extents;        // already stored: copied while frozen
+  std::optional<ComposedSmaps> told;  // what CRIU was told of the mappings; nothing: it asked the kernel
+  std::string reason;                 // why this way of capture
+};
+
+struct Captured {
+  std::vector<CapturedTask> tasks;
+  SharedMemoryCapture shared;
+  double freeze_ms = 0;
+  uint64_t bytes_stored_frozen = 0;  // by CopyFrozen, straight into the store
+};
+
+class FrozenJob {
+ public:
+  FrozenJob(const CheckpointOptions& options, JobTree tree, PendingSnapshot& pending, FileCapture& files,
+            const ScratchDirectory& images, const CriuInstallation& criu);
+  // Freezes, describes, captures, releases. Everything the machine holds of it is in the result; on error
+  // nothing is.
+  Result<Captured> CaptureAndRelease();
+
+ private:
+  Result<void> ServePlugin(PluginServer& server, const Subprocess& criu);
+  Result<void> Handle(PluginServer& server, PluginMessage& message);
+  Result<PluginReplyKind> OnTask(PluginMessage& message);
+  Result<void> OnTwinMade(PluginMessage& message);
+  Result<void> OnSmaps(PluginServer& server, const PluginRequest& request);
+  Result<void> CaptureOnce(pid_t pid);
+  Result<void> ComposeSmapsOf(CapturedTask& task);
+  // What makes a twin the wrong way for this task; nothing when it is the right one.
+  std::optional<std::string> WhyCopy(const CapturedTask& task);
+  Result<void> CopyFrozen(CapturedTask& task);
+  // Copies the runs of a stopped task into our memory.
+  Result<void> Stage(CapturedTask& task, const std::vector<PageRun>& runs);
+  Result<void> CopyWhatTwinLacks(CapturedTask& task);
+
+  const CheckpointOptions& options_;
+  JobTree tree_;
+  PendingSnapshot& pending_;
+  FileCapture& files_;
+  const ScratchDirectory& images_;
+  const CriuInstallation& criu_;
+  std::map<pid_t, std::vector<MappingDetail>> smaps_before_;
+  std::optional<uint64_t> cgroup_headroom_;
+  bool captured_once_ = false;
+  std::optional<Error> failure_;
+  Captured captured_;
+};
+
+}  // namespace holdfast

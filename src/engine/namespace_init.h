@@ -1,0 +1,28 @@
+// A pid namespace for one restarted job, with an init of ours: it collects the job's orphans, and ends as the
+// job's root ends. The kernel ends with it whatever is left in the namespace.
+#pragma once
+
+#include <sys/types.h>
+
+#include "base/result.h"
+
+namespace holdfast {
+
+class NamespaceInit {
+ public:
+  // The job's root will be `root_in_namespace` there. The init is a child of the calling process and outlives
+  // it.
+  static Result<NamespaceInit> Start(pid_t root_in_namespace);
+  NamespaceInit(NamespaceInit&& other) noexcept;
+  NamespaceInit& operator=(NamespaceInit&&) = delete;
+  ~NamespaceInit();  // kills it, and with it the namespace, unless it was released
+
+  pid_t pid() const { return pid_; }
+  void Release() { pid_ = 0; }
+
+ private:
+  explicit NamespaceInit(pid_t pid) : pid_(pid) {}
+  pid_t pid_;
+};
+
+}  // namespace holdfast

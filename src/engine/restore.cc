@@ -1,0 +1,247 @@
+// A hot restart, step by step.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <atomic>
+#include <optional>
+#include <set>
+#include <thread>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/page.h"
+#include "base/units.h"
+#include "criu/criu_command.h"
+#include "criu/find_criu.h"
+#include "criu/plugin_server.h"
+#include "engine/engine.h"
+#include "engine/job_tree.h"
+#include "engine/namespace_init.h"
+#include "engine/scratch_directory.h"
+#include "engine/snapshot_images.h"
+#include "files/files.h"
+#include "linux/pidfd.h"
+#include "memory/fill.h"
+
+namespace holdfast {
+namespace {
+
+void Phase(const RestoreOptions& options, std::string_view name, uint64_t total = 0) {
+  if (options.progress != nullptr) options.progress->Phase(name, total);
+}
+
+// A program that found a CPU feature when it started uses it for ever.
+Result<void> RefuseOtherMachine(const Manifest& manifest) {
+  const Environment here = DescribeEnvironment();
+  const Environment& there = manifest.environment;
+  if (here.machine != there.machine) {
+    return Fail(ErrorKind::kUnsupported, fmt::format("{} was taken on {}, this machine is {}",
+                                                     manifest.id.ToString(), there.machine, here.machine));
+  }
+  const std::set<std::string> flags(here.cpu_flags.begin(), here.cpu_flags.end());
+  std::string missing;
+  for (const std::string& flag : there.cpu_flags) {
+    if (!flags.contains(flag)) missing += " " + flag;
+  }
+  if (missing.empty()) return {};
+  return Fail(ErrorKind::kUnsupported,
+              fmt::format("{} was taken on a CPU ({}) with features that this one ({}) lacks:{}",
+                          manifest.id.ToString(), there.cpu_model, here.cpu_model, missing))
+      .WithHint("restart it on a machine with the same or a newer type of CPU");
+}
+
+struct TakenPids {
+  std::string text;         // "12 (bash), 13 (cat)"
+  bool all_zombies = true;  // ended, and only waiting to be collected
+  int count = 0;
+};
+
+TakenPids FindTakenPids(const std::vector<ProcessTreeEntry>& tree) {
+  constexpr int kShownMax = 5;
+  TakenPids taken;
+  for (const ProcessTreeEntry& process : tree) {
+    std::set<int32_t> ids(process.threads.begin(), process.threads.end());
+    ids.insert(process.pid);
+    for (const int32_t id : ids) {
+      const Result<ProcessStatus> holder = ReadStatus(id);
+      if (!holder) continue;
+      taken.all_zombies = taken.all_zombies && holder->zombie();
+      if (++taken.count > kShownMax) continue;
+      taken.text += fmt::format("{}{} ({})", taken.text.empty() ? "" : ", ", id, holder->name);
+    }
+  }
+  if (taken.count > kShownMax) taken.text += ", ...";
+  return taken;
+}
+
+// A job that was killed a moment ago may still wait for its parent to collect it; that is waited for.
+Result<void> RefuseTakenPids(const Manifest& manifest, const std::vector<ProcessTreeEntry>& tree) {
+  const Stopwatch waited;
+  TakenPids taken = FindTakenPids(tree);
+  while (taken.count > 0 && taken.all_zombies && waited.ElapsedMs() < limits::kCollectSecondsMax * 1000) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    taken = FindTakenPids(tree);
+  }
+  if (taken.count == 0) return {};
+  return Fail(ErrorKind::kExists,
+              fmt::format("process ids of {} are taken: {}", manifest.id.ToString(), taken.text))
+      .WithHint("stop those processes, or give the job a pid namespace of its own: --pid-mode new-ns");
+}
+
+// Kills what has been restored so far, unless told that all went well.
+class HalfRestored {
+ public:
+  HalfRestored() = default;
+  HalfRestored(const HalfRestored&) = delete;
+  HalfRestored& operator=(const HalfRestored&) = delete;
+  ~HalfRestored() {
+    if (complete_) return;
+    for (const Fd& task : tasks_) (void)SendSignal(task.get(), SIGKILL);
+  }
+  void Add(Fd pidfd) { tasks_.push_back(std::move(pidfd)); }
+  void Complete() { complete_ = true; }
+
+ private:
+  std::vector<Fd> tasks_;
+  bool complete_ = false;
+};
+
+class Restart {
+ public:
+  Restart(const Manifest& manifest, const BlockReader& blocks, const RestoreOptions& options)
+      : manifest_(manifest), blocks_(blocks), options_(options) {
+    for (const AddressSpace& space : manifest.address_spaces) {
+      for (const Extent& extent : space.extents) total_ += extent.pages * kPageBytes;
+    }
+  }
+
+  Result<RestoreReport> Run(const CriuInstallation& criu, const ScratchDirectory& images,
+                            const CriuPages& pages) {
+    PluginServer server = TRY(PluginServer::Listen(images.path()));
+    CriuCommand command{.criu = criu,
+                        .socket_path = server.path(),
+                        .image_directory = images.path(),
+                        .arguments = {"restore", "--restore-detached", "--ext-unix-sk"}};
+    std::optional<NamespaceInit> init;
+    if (options_.pid_mode == PidMode::kNewNamespace) {
+      init.emplace(TRY(NamespaceInit::Start(manifest_.root_pid)));
+      command.enter_namespaces_of = init->pid();
+    } else {
+      command.arguments.emplace_back("--restore-sibling");  // the root becomes our child, not CRIU's
+    }
+    for (const char* fact : {"shell-job", "file-locks", "tcp-established"}) {
+      if (manifest_.engine_facts.contains(fact)) command.arguments.push_back(std::string("--") + fact);
+    }
+    const Fd null = TRY(InheritDescriptors(command));
+    Phase(options_, "restore", total_);
+    Subprocess child = TRY(StartCriu(command));
+    HalfRestored half_restored;
+    Result<void> served = Serve(server, child, pages, half_restored);
+    server.HangUp();
+    if (!served) child.Kill();
+    const int status = TRY(child.Wait());
+    if (!served) return Error(served.error());
+    if (status != 0) return CriuError(command, status);
+    if (report_.root_pid == 0) return Fail(ErrorKind::kCriu, "criu restored no process");
+    half_restored.Complete();
+    report_.child_pid = init ? init->pid() : report_.root_pid;
+    if (init) init->Release();
+    report_.bytes_restored = filled_;
+    return std::move(report_);
+  }
+
+ private:
+  // Ours for the job's outside ends.
+  Result<Fd> InheritDescriptors(CriuCommand& command) const {
+    Fd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+    if (!null.valid()) return FailErrno("cannot open /dev/null");
+    constexpr int kFirstDescriptor = 30;
+    int number = kFirstDescriptor;
+    for (const ExternalResource& resource : ExternalResources(manifest_)) {
+      const auto given = options_.inherit_fds.find(resource.name);
+      if (given == options_.inherit_fds.end() && resource.kind == ExternalResource::Kind::kTerminal) {
+        return Fail(ErrorKind::kUsage, "the job had a terminal, and none was given for it")
+            .WithHint("resume it with --tty");
+      }
+      command.descriptors.emplace_back(given == options_.inherit_fds.end() ? null.get() : given->second,
+                                       number);
+      command.arguments.emplace_back("--inherit-fd");
+      command.arguments.push_back(fmt::format("fd[{}]:{}", number, resource.name));
+      ++number;
+    }
+    return null;
+  }
+
+  Result<void> Serve(PluginServer& server, const Subprocess& criu, const CriuPages& pages,
+                     HalfRestored& half_restored) {
+    for (;;) {
+      std::optional<PluginMessage> message =
+          TRY(server.Next(criu.pidfd(), limits::kCriuDumpSecondsMax * 1000));
+      if (!message) return {};
+      if (message->request.kind != PluginRequestKind::kRestored) {
+        TRY(server.Reply(PluginReplyKind::kProceed));
+        continue;
+      }
+      const pid_t pid_in_namespace = message->request.pid;
+      const pid_t pid = message->pid;
+      half_restored.Add(std::move(message->pidfd));
+      if (report_.root_pid == 0) report_.root_pid = pid;
+      Result<void> filled = Fill(pid, pid_in_namespace, pages);
+      if (!filled) {
+        (void)server.Reply(PluginReplyKind::kAbort);
+        return filled;
+      }
+      TRY(server.Reply(PluginReplyKind::kProceed));
+    }
+  }
+
+  Result<void> Fill(pid_t pid, pid_t pid_in_namespace, const CriuPages& pages) {
+    if (options_.progress != nullptr) {
+      if (options_.progress->Cancelled()) return Fail(ErrorKind::kInterrupted, "interrupted");
+      options_.progress->Advance(filled_);
+    }
+    const auto space = std::find_if(manifest_.address_spaces.begin(), manifest_.address_spaces.end(),
+                                    [&](const AddressSpace& one) { return one.pid == pid_in_namespace; });
+    if (space == manifest_.address_spaces.end()) return {};  // a zombie
+    static const std::set<uint64_t> kNone;
+    const auto skip = pages.by_task.find(pid_in_namespace);
+    return FillMemory(pid, *space, skip == pages.by_task.end() ? kNone : skip->second, manifest_, blocks_,
+                      filled_);
+  }
+
+  const Manifest& manifest_;
+  const BlockReader& blocks_;
+  const RestoreOptions& options_;
+  uint64_t total_ = 0;
+  std::atomic<uint64_t> filled_{0};
+  RestoreReport report_;
+};
+
+}  // namespace
+
+Result<RestoreReport> Restore(const Store& store, const Manifest& manifest, const RestoreOptions& options) {
+  const Stopwatch total;
+  const CriuInstallation criu = TRY(FindCriu());
+  TRY(RefuseOtherMachine(manifest));
+  const std::unique_ptr<BlockReader> blocks = TRY(store.OpenBlocks(manifest));
+  if (options.pid_mode == PidMode::kSame)
+    TRY(RefuseTakenPids(manifest, TRY(ReadProcessTree(manifest, *blocks))));
+  const ScratchDirectory images = TRY(ScratchDirectory::Make(store, "restore"));
+  Phase(options, "images");
+  const CriuPages pages = TRY(RebuildImages(images.path(), manifest, *blocks));
+  std::vector<std::string> files_put_back;
+  if (!options.keep_files) {
+    Phase(options, "files");
+    files_put_back = TRY(PutFilesBack(manifest.files, *blocks, "", options.progress));
+  }
+  RestoreReport report = TRY(Restart(manifest, *blocks, options).Run(criu, images, pages));
+  report.files_put_back = std::move(files_put_back);
+  report.restart_ms = total.ElapsedMs();
+  return report;
+}
+
+}  // namespace holdfast

@@ -1,0 +1,263 @@
+#include "engine/snapshot_images.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <filesystem>
+
+#include "base/limits.h"
+#include "base/page.h"
+#include "engine/scratch_directory.h"
+#include "store/file_io.h"
+
+namespace holdfast {
+namespace {
+
+// The number between `prefix` and ".img"; -1 when the name is not of that kind.
+int64_t NumberInName(const std::string& name, std::string_view prefix) {
+  if (!name.starts_with(prefix) || !name.ends_with(".img")) return -1;
+  int64_t number = -1;
+  const char* end = name.data() + name.size() - 4;
+  const auto [rest, error] = std::from_chars(name.data() + prefix.size(), end, number);
+  return error == std::errc{} && rest == end ? number : -1;
+}
+
+Result<std::vector<std::byte>> ReadImage(const Manifest& manifest, const BlockReader& blocks,
+                                         const std::string& name) {
+  for (const ImageFile& image : manifest.images) {
+    if (image.name == name) return blocks.ReadBlob(image.content);
+  }
+  return Fail(ErrorKind::kCorrupt, fmt::format("the snapshot lacks CRIU's image {}", name));
+}
+
+std::string_view AsText(const std::vector<std::byte>& bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+}  // namespace
+
+Result<std::vector<ImageFile>> StoreImages(const std::string& directory, PendingSnapshot& pending,
+                                           const std::map<pid_t, std::vector<MappingDetail>>& corrected) {
+  std::vector<ImageFile> images;
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    const std::string name = entry.path().filename().string();
+    if (name.ends_with(".img")) names.push_back(name);
+  }
+  std::sort(names.begin(), names.end());
+  for (const std::string& name : names) {
+    std::string bytes = TRY(ReadWholeFile(directory + "/" + name));
+    const int64_t pid = NumberInName(name, "mm-");
+    const auto correction = corrected.find(static_cast<pid_t>(pid));
+    if (correction != corrected.end()) bytes = TRY(CorrectMappingFlags(bytes, correction->second));
+    const Blob content = TRY(pending.AppendBlob(std::as_bytes(std::span(bytes))));
+    images.push_back({name, content});
+  }
+  return images;
+}
+
+Result<std::vector<ProcessTreeEntry>> ReadProcessTree(const Manifest& manifest, const BlockReader& blocks) {
+  return ParseProcessTree(AsText(TRY(ReadImage(manifest, blocks, "pstree.img"))));
+}
+
+namespace {
+
+const AddressSpace* SpaceOf(const Manifest& manifest, pid_t pid) {
+  for (const AddressSpace& space : manifest.address_spaces) {
+    if (space.pid == pid) return &space;
+  }
+  return nullptr;
+}
+
+void AddPages(std::set<uint64_t>& pages, uint64_t from, uint64_t bytes) {
+  for (uint64_t page = from / kPageBytes * kPageBytes; page < from + bytes; page += kPageBytes)
+    pages.insert(page);
+}
+
+// The kernel writes into a task's rseq area when it registers it, so the area's content must be there before
+// that.
+Result<std::set<uint64_t>> KernelTouchedPages(const Manifest& manifest, const BlockReader& blocks,
+                                              const ProcessTreeEntry& process) {
+  std::set<uint64_t> pages;
+  for (const int32_t thread : process.threads) {
+    const std::string name = fmt::format("core-{}.img", thread);
+    const ThreadAddresses addresses = TRY(ParseThread(AsText(TRY(ReadImage(manifest, blocks, name))), name));
+    AddPages(pages, addresses.stack_pointer, 1);
+    if (addresses.rseq != 0) AddPages(pages, addresses.rseq, std::max<uint64_t>(addresses.rseq_bytes, 1));
+  }
+  return pages;
+}
+
+// Pages that parent and child had in common: the same stored block at the same address. CRIU gives them back
+// as one page where its own rules allow; filled from outside, each would get its own.
+void AddSharedPages(const AddressSpace& parent, const AddressSpace& child, std::set<uint64_t>& parent_pages,
+                    std::set<uint64_t>& child_pages) {
+  auto other = parent.extents.begin();
+  for (const Extent& extent : child.extents) {
+    while (other != parent.extents.end() && other->address < extent.address) ++other;
+    if (other == parent.extents.end()) break;
+    if (other->address != extent.address || other->block != extent.block ||
+        other->first_page != extent.first_page || extent.block == kZeroBlock) {
+      continue;
+    }
+    const uint64_t bytes = std::min(other->pages, extent.pages) * kPageBytes;
+    AddPages(parent_pages, extent.address, bytes);
+    AddPages(child_pages, extent.address, bytes);
+  }
+}
+
+// Appends pages of an address space to a pages image and names them in a pagemap.
+class PagesImage {
+ public:
+  static Result<PagesImage> Create(const std::string& path) {
+    Fd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+    if (!fd.valid()) return FailErrno("cannot create " + path);
+    return PagesImage(path, std::move(fd));
+  }
+
+  Result<void> Add(uint64_t address, std::span<const std::byte> pages) {
+    const auto count = static_cast<uint32_t>(pages.size() / kPageBytes);
+    if (!entries_.empty() && entries_.back().address + entries_.back().pages * kPageBytes == address) {
+      entries_.back().pages += count;
+    } else {
+      entries_.push_back({address, count});
+    }
+    TRY(WriteAll(fd_.get(), offset_, pages, path_));
+    offset_ += pages.size();
+    return {};
+  }
+
+  std::vector<PagemapImage::Entry>& entries() { return entries_; }
+
+ private:
+  PagesImage(std::string path, Fd fd) : path_(std::move(path)), fd_(std::move(fd)) {}
+  std::string path_;
+  Fd fd_;
+  uint64_t offset_ = 0;
+  std::vector<PagemapImage::Entry> entries_;
+};
+
+// The stored content of one extent.
+class ExtentReader {
+ public:
+  ExtentReader(const Manifest& manifest, const BlockReader& blocks) : manifest_(manifest), blocks_(blocks) {}
+
+  Result<std::span<const std::byte>> Read(const Extent& extent) {
+    const size_t bytes = extent.pages * kPageBytes;
+    if (extent.block == kZeroBlock) {
+      zeros_.assign(bytes, std::byte{0});
+      return std::span<const std::byte>(zeros_);
+    }
+    if (extent.block != block_) {
+      buffer_.resize(manifest_.blocks[extent.block].raw_bytes);
+      TRY(blocks_.Read(extent.block, buffer_));
+      block_ = extent.block;
+    }
+    const size_t offset = extent.first_page * kPageBytes;
+    if (offset + bytes > buffer_.size()) return Fail(ErrorKind::kCorrupt, "an extent reaches past its block");
+    return std::span<const std::byte>(buffer_).subspan(offset, bytes);
+  }
+
+ private:
+  const Manifest& manifest_;
+  const BlockReader& blocks_;
+  uint32_t block_ = kZeroBlock;
+  std::vector<std::byte> buffer_;
+  std::vector<std::byte> zeros_;
+};
+
+// pagemap-PID.img and pages-N.img of one task: what CRIU itself stored (the vdso), and `pages` from our
+// index.
+Result<void> WriteTaskPages(const std::string& directory, const Manifest& manifest, const BlockReader& blocks,
+                            pid_t pid, const std::set<uint64_t>& pages) {
+  const std::string name = fmt::format("pagemap-{}.img", pid);
+  PagemapImage pagemap = TRY(ParsePagemap(AsText(TRY(ReadImage(manifest, blocks, name))), name));
+  const std::string pages_name = fmt::format("pages-{}.img", pagemap.pages_id);
+  const std::vector<std::byte> from_criu = TRY(ReadImage(manifest, blocks, pages_name));
+
+  // Address -> where its bytes are; CRIU wants them in order.
+  std::map<uint64_t, std::vector<std::byte>> stretches;
+  size_t offset = 0;
+  for (const PagemapImage::Entry& entry : pagemap.entries) {
+    const size_t bytes = entry.pages * kPageBytes;
+    if (bytes > from_criu.size() - offset) return Fail(ErrorKind::kCorrupt, pages_name + " is cut off");
+    stretches[entry.address].assign(from_criu.begin() + static_cast<ptrdiff_t>(offset),
+                                    from_criu.begin() + static_cast<ptrdiff_t>(offset + bytes));
+    offset += bytes;
+  }
+  PagesImage image = TRY(PagesImage::Create(directory + "/" + pages_name));
+  ExtentReader reader(manifest, blocks);
+  const AddressSpace* space = SpaceOf(manifest, pid);
+  if (space == nullptr) return Fail(ErrorKind::kCorrupt, fmt::format("process {} has no memory", pid));
+  auto next_stretch = stretches.begin();
+  const auto write_stretches_before = [&](uint64_t address) -> Result<void> {
+    for (; next_stretch != stretches.end() && next_stretch->first < address; ++next_stretch) {
+      TRY(image.Add(next_stretch->first, next_stretch->second));
+    }
+    return {};
+  };
+  for (const Extent& extent : space->extents) {
+    auto page = pages.lower_bound(extent.address);
+    const uint64_t end = extent.address + extent.pages * kPageBytes;
+    if (page == pages.end() || *page >= end) continue;
+    TRY(write_stretches_before(extent.address));
+    const std::span<const std::byte> content = TRY(reader.Read(extent));
+    for (; page != pages.end() && *page < end; ++page) {
+      TRY(image.Add(*page, content.subspan(*page - extent.address, kPageBytes)));
+    }
+  }
+  TRY(write_stretches_before(~0ull));
+  pagemap.entries = std::move(image.entries());
+  return WriteWholeFile(directory + "/" + name, SerializePagemap(pagemap));
+}
+
+Result<void> WriteSharedObject(const std::string& directory, const Manifest& manifest,
+                               const BlockReader& blocks, const SharedObject& object) {
+  const std::string name = fmt::format("pagemap-shmem-{}.img", object.id);
+  const Result<std::vector<std::byte>> stored = ReadImage(manifest, blocks, name);
+  if (!stored) return {};  // an object that only a dead process would have mapped
+  PagemapImage pagemap = TRY(ParsePagemap(AsText(*stored), name));
+  PagesImage image = TRY(PagesImage::Create(fmt::format("{}/pages-{}.img", directory, pagemap.pages_id)));
+  ExtentReader reader(manifest, blocks);
+  for (const Extent& extent : object.extents) TRY(image.Add(extent.address, TRY(reader.Read(extent))));
+  pagemap.entries = std::move(image.entries());
+  return WriteWholeFile(directory + "/" + name, SerializePagemap(pagemap));
+}
+
+}  // namespace
+
+Result<CriuPages> RebuildImages(const std::string& directory, const Manifest& manifest,
+                                const BlockReader& blocks) {
+  for (const ImageFile& image : manifest.images) {
+    if (image.name.find('/') != std::string::npos || image.name.starts_with('.')) {
+      return Fail(ErrorKind::kCorrupt, fmt::format("'{}' is no name of a CRIU image", image.name));
+    }
+    const std::vector<std::byte> bytes = TRY(blocks.ReadBlob(image.content));
+    TRY(WriteWholeFile(directory + "/" + image.name, AsText(bytes)));
+  }
+  CriuPages pages;
+  const std::vector<ProcessTreeEntry> tree = TRY(ReadProcessTree(manifest, blocks));
+  for (const ProcessTreeEntry& process : tree) {
+    if (SpaceOf(manifest, process.pid) == nullptr) continue;  // a zombie
+    pages.by_task[process.pid] = TRY(KernelTouchedPages(manifest, blocks, process));
+  }
+  for (const ProcessTreeEntry& process : tree) {
+    const AddressSpace* child = SpaceOf(manifest, process.pid);
+    const AddressSpace* parent = SpaceOf(manifest, process.parent);
+    if (child == nullptr || parent == nullptr) continue;
+    AddSharedPages(*parent, *child, pages.by_task[process.parent], pages.by_task[process.pid]);
+  }
+  for (const auto& [pid, addresses] : pages.by_task) {
+    TRY(WriteTaskPages(directory, manifest, blocks, pid, addresses));
+  }
+  for (const SharedObject& object : manifest.shared_objects) {
+    TRY(WriteSharedObject(directory, manifest, blocks, object));
+  }
+  return pages;
+}
+
+}  // namespace holdfast

@@ -1,0 +1,32 @@
+// CRIU's image directory, into a snapshot and out of it again.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+
+#include "base/result.h"
+#include "criu/images.h"
+#include "engine/frozen_job.h"
+#include "store/store.h"
+
+namespace holdfast {
+
+// What CRIU wrote, stored as it is, but for mapping flags told from a guess: those are corrected
+// (`corrected`: pid in the job's namespace -> true details).
+Result<std::vector<ImageFile>> StoreImages(const std::string& directory, PendingSnapshot& pending,
+                                           const std::map<pid_t, std::vector<MappingDetail>>& corrected);
+
+// What a restart leaves to CRIU: pages that the kernel uses while a task is restored, and pages that a child
+// shares with its parent, which CRIU restores shared.
+struct CriuPages {
+  std::map<pid_t, std::set<uint64_t>> by_task;  // page addresses
+};
+
+// Writes the image directory for `criu restore`.
+Result<CriuPages> RebuildImages(const std::string& directory, const Manifest& manifest,
+                                const BlockReader& blocks);
+
+Result<std::vector<ProcessTreeEntry>> ReadProcessTree(const Manifest& manifest, const BlockReader& blocks);
+
+}  // namespace holdfast

@@ -1,0 +1,96 @@
+#include "job/checkpoint_job.h"
+
+#include "job/checkpoint_target.h"
+#include "job/job_book.h"
+#include "job/obstacles.h"
+#include "job/stop_request.h"
+#include "job/supervised_job.h"
+
+namespace holdfast {
+
+namespace {
+
+Result<JobRecord> FindTarget(const JobBook& book, const CheckpointRequest& request) {
+  return request.pid != 0 ? FindTree(book, request.pid, request.name) : FindJob(book, request.name);
+}
+
+// The note that tells a supervisor why its job is about to be killed; taken back when it is not.
+class AnnouncedStop {
+ public:
+  static Result<AnnouncedStop> Make(const Store& store, const std::filesystem::path& job_directory) {
+    const Result<SnapshotId> newest = store.Resolve({.lineage = job_directory.filename(), .version = 0});
+    StopRequest request{.newest_before = newest ? newest->version : 0, .snapshot = {}};
+    TRY(WriteStopRequest(job_directory, request));
+    return AnnouncedStop(job_directory, request);
+  }
+  AnnouncedStop(AnnouncedStop&& other) noexcept
+      : directory_(std::exchange(other.directory_, {})), request_(std::move(other.request_)) {}
+  AnnouncedStop& operator=(AnnouncedStop&&) = delete;
+  ~AnnouncedStop() {
+    if (!directory_.empty()) RemoveStopRequest(directory_);
+  }
+  Result<void> Fulfil(const std::string& snapshot) {
+    request_.snapshot = snapshot;
+    return WriteStopRequest(std::exchange(directory_, {}), request_);
+  }
+
+ private:
+  AnnouncedStop(std::filesystem::path directory, StopRequest request)
+      : directory_(std::move(directory)), request_(std::move(request)) {}
+  std::filesystem::path directory_;
+  StopRequest request_;
+};
+
+CheckpointOptions EngineOptions(const CheckpointRequest& request, const JobRecord& record) {
+  CheckpointOptions options;
+  options.root_pid = record.job.pid;
+  options.lineage = record.name;
+  options.annotations = request.annotations;
+  options.stop_job = request.stop;
+  options.capture = request.capture;
+  options.progress = request.progress;
+  return options;
+}
+
+Result<void> RequireNoObstacles(const CheckpointOptions& options) {
+  const std::vector<Obstacle> obstacles = TRY(Preflight(options));
+  if (obstacles.empty()) return {};
+  return DescribeObstacles("'" + options.lineage + "'", obstacles);
+}
+
+}  // namespace
+
+Result<Manifest> CheckpointJob(Store& store, const CheckpointRequest& request) {
+  const JobBook book(store.JobsDirectory());
+  const std::string name = TRY(FindTarget(book, request)).name;
+  TRY(RequireRoot("a checkpoint"));
+  const StoreLock lock = TRY(WaitForJobLock(store, name, request.progress));
+  const JobRecord record = TRY(FindTarget(book, request));  // as it is now that nobody changes it
+  const CheckpointOptions options = EngineOptions(request, record);
+  TRY(RequireNoObstacles(options));
+
+  const Result<JobRecord> written = book.Load(record.name);
+  const bool known = written.has_value();
+  if (!known) TRY(book.Save(record));
+  const std::filesystem::path directory = book.DirectoryOf(record.name);
+  RemoveStopRequest(directory);  // of someone who died before the job did
+  std::optional<AnnouncedStop> stop;
+  if (request.stop) stop.emplace(TRY(AnnouncedStop::Make(store, directory)));
+  Result<Manifest> manifest = Checkpoint(store, options);
+  if (!manifest) {
+    stop.reset();
+    if (!known) static_cast<void>(book.Remove(record.name));
+    return manifest;
+  }
+  if (stop) TRY(stop->Fulfil(manifest->id.ToString()));
+  if (known && written->job != record.job)
+    TRY(book.Save(record));  // from now on the name stands for this tree
+  if (record.keep > 0) {
+    if (const auto pruned = store.Prune(record.name, record.keep); !pruned) {
+      manifest->warnings.push_back("old snapshots were not pruned: " + pruned.error().message);
+    }
+  }
+  return manifest;
+}
+
+}  // namespace holdfast

@@ -1,0 +1,29 @@
+// `holdfast checkpoint`: one snapshot of a job, or of any tree by its pid.
+#pragma once
+
+#include <sys/types.h>
+
+#include <map>
+#include <string>
+
+#include "base/progress.h"
+#include "base/result.h"
+#include "engine/engine.h"
+#include "store/store.h"
+
+namespace holdfast {
+
+struct CheckpointRequest {
+  std::string name;  // with a pid: what to call it, or empty
+  pid_t pid = 0;     // 0: the job called `name`
+  std::map<std::string, std::string> annotations;
+  bool stop = false;  // leave the job stopped, to be resumed
+  CaptureWay capture = CaptureWay::kAuto;
+  Progress* progress = nullptr;
+};
+
+// Returns when it is committed and what --keep says has been pruned. One at a time for each job; a second
+// waits for the first for a minute.
+Result<Manifest> CheckpointJob(Store& store, const CheckpointRequest& request);
+
+}  // namespace holdfast

@@ -1,0 +1,109 @@
+#include "job/job_record.h"
+
+#include <nlohmann/json.hpp>
+
+#include "store/manifest.h"
+
+namespace holdfast {
+
+using Json = nlohmann::ordered_json;
+
+namespace {
+
+constexpr int kFormat = 1;
+
+Json FormatIdentity(const ProcessIdentity& identity) {
+  return {{"pid", identity.pid}, {"start_ticks", identity.start_ticks}, {"boot_id", identity.boot_id}};
+}
+
+ProcessIdentity ParseIdentity(const Json& json) {
+  return {.pid = json.at("pid").get<pid_t>(),
+          .start_ticks = json.at("start_ticks").get<uint64_t>(),
+          .boot_id = json.at("boot_id").get<std::string>()};
+}
+
+JobEnding ParseEnding(const Json& json) {
+  JobEnding ending;
+  const std::string kind = json.at("kind").get<std::string>();
+  if (kind != "exited" && kind != "checkpointed") throw std::invalid_argument("unknown ending " + kind);
+  ending.kind = kind == "exited" ? JobEnding::Kind::kExited : JobEnding::Kind::kCheckpointed;
+  ending.exit_status = json.at("exit_status").get<int>();
+  ending.snapshot = json.at("snapshot").get<std::string>();
+  ending.at_ms = json.at("at_ms").get<int64_t>();
+  return ending;
+}
+
+}  // namespace
+
+std::string_view JobStateName(JobState state) {
+  switch (state) {
+    case JobState::kRunning:
+      return "running";
+    case JobState::kUnsupervised:
+      return "unsupervised";
+    case JobState::kExited:
+      return "exited";
+    case JobState::kCheckpointed:
+      return "checkpointed";
+    case JobState::kLost:
+      return "lost";
+  }
+  return "lost";
+}
+
+std::string FormatJobRecord(const JobRecord& record) {
+  Json json = {{"format", kFormat},
+               {"name", record.name},
+               {"command", record.command},
+               {"working_directory", record.working_directory},
+               {"started_ms", record.started_ms},
+               {"job", FormatIdentity(record.job)},
+               {"supervisor", FormatIdentity(record.supervisor)},
+               {"every_s", record.every_s},
+               {"keep", record.keep},
+               {"terminal", record.terminal},
+               {"merged_output", record.merged_output},
+               {"resumed_from", record.resumed_from},
+               {"ending", nullptr}};
+  if (record.ending) {
+    const bool exited = record.ending->kind == JobEnding::Kind::kExited;
+    json["ending"] = {{"kind", exited ? "exited" : "checkpointed"},
+                      {"exit_status", record.ending->exit_status},
+                      {"snapshot", record.ending->snapshot},
+                      {"at_ms", record.ending->at_ms}};
+  }
+  // A command line may hold any bytes; JSON may not.
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+Result<JobRecord> ParseJobRecord(std::string_view text, const std::string& where) {
+  try {
+    const Json json = Json::parse(text);
+    if (json.at("format").get<int>() != kFormat) {
+      return Fail(ErrorKind::kCorrupt, where + " is of another format")
+          .WithHint("use the holdfast that wrote it");
+    }
+    JobRecord record;
+    record.name = json.at("name").get<std::string>();
+    record.command = json.at("command").get<std::vector<std::string>>();
+    record.working_directory = json.at("working_directory").get<std::string>();
+    record.started_ms = json.at("started_ms").get<int64_t>();
+    record.job = ParseIdentity(json.at("job"));
+    record.supervisor = ParseIdentity(json.at("supervisor"));
+    record.every_s = json.at("every_s").get<double>();
+    record.keep = json.at("keep").get<uint64_t>();
+    record.terminal = json.at("terminal").get<bool>();
+    record.merged_output = json.at("merged_output").get<bool>();
+    record.resumed_from = json.at("resumed_from").get<std::string>();
+    if (!json.at("ending").is_null()) record.ending = ParseEnding(json.at("ending"));
+    if (record.job.pid < 0 || record.supervisor.pid < 0 || !(record.every_s >= 0)) {
+      return Fail(ErrorKind::kCorrupt, where + " holds a number that is out of range");
+    }
+    return record;
+  } catch (const std::exception& error) {  // nlohmann-json reports everything by throwing
+    return Fail(ErrorKind::kCorrupt, where + " is damaged: " + error.what())
+        .WithHint("remove the file: snapshots and logs stay, and 'holdfast resume' makes a new one");
+  }
+}
+
+}  // namespace holdfast

@@ -1,0 +1,196 @@
+#include "job/resume_job.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "base/clock.h"
+#include "job/checkpoint_target.h"
+#include "job/job_book.h"
+#include "job/job_streams.h"
+#include "job/stop_request.h"
+#include "job/supervisor.h"
+
+namespace holdfast {
+
+namespace {
+
+Result<void> RefuseIfAlive(const JobBook& book, const JobRecord& record) {
+  const JobState state = book.StateOf(record);
+  if (state != JobState::kRunning && state != JobState::kUnsupervised) return {};
+  return Fail(ErrorKind::kExists,
+              "'" + record.name + "' still runs (pid " + std::to_string(record.job.pid) + ")")
+      .WithHint("stop it first: 'holdfast checkpoint " + record.name + " --stop' loses nothing, 'kill -9 " +
+                std::to_string(record.job.pid) + "' loses what came after the snapshot");
+}
+
+// What fd `fd` of the job's first process leads to, empty when it has none.
+std::string TargetOfRoot(const Manifest& manifest, int fd) {
+  for (const ProcessInfo& process : manifest.processes) {
+    if (process.pid != manifest.root_pid) continue;
+    for (const ProcessInfo::OpenFile& file : process.files) {
+      if (file.fd == fd) return file.target;
+    }
+  }
+  return {};
+}
+
+// A store may hold snapshots of jobs that this machine never saw.
+JobRecord RecordFromManifest(const Manifest& manifest) {
+  JobRecord record;
+  record.name = manifest.id.lineage;
+  for (const ProcessInfo& process : manifest.processes) {
+    if (process.pid != manifest.root_pid) continue;
+    record.command = process.command_line;
+    record.working_directory = process.working_directory;
+  }
+  record.merged_output = true;
+  return record;
+}
+
+Result<JobRecord> RecordFor(const JobBook& book, const Manifest& manifest) {
+  Result<JobRecord> record = book.Load(manifest.id.lineage);
+  if (!record && record.error().kind == ErrorKind::kNotFound) record = RecordFromManifest(manifest);
+  if (!record) return record;
+  TRY(RefuseIfAlive(book, *record));
+  // A job that Holdfast did not start has pipes that lead outside: one log, or one for each.
+  if (record->supervisor.pid == 0) {
+    record->merged_output = TargetOfRoot(manifest, 1) == TargetOfRoot(manifest, 2);
+  }
+  return record;
+}
+
+// The ends outside the job, and what takes their places.
+struct Replacements {
+  std::optional<LogStreams> logs;
+  std::optional<TerminalStreams> terminal;
+  std::map<std::string, int> inherit_fds;
+};
+
+Result<Replacements> OpenReplacements(const std::filesystem::path& directory, const JobRecord& record,
+                                      const Manifest& manifest) {
+  using Kind = ExternalResource::Kind;
+  const std::vector<ExternalResource> resources = ExternalResources(manifest);
+  const bool terminal =
+      record.terminal || std::any_of(resources.begin(), resources.end(),
+                                     [](const auto& resource) { return resource.kind == Kind::kTerminal; });
+  Replacements replacements;
+  if (terminal) {
+    replacements.terminal = TRY(OpenTerminalStreams(directory, /*fresh=*/false));
+  } else {
+    replacements.logs = TRY(OpenLogStreams(directory, record.merged_output, /*fresh=*/false));
+  }
+  const std::string errors = TargetOfRoot(manifest, STDERR_FILENO);
+  for (const ExternalResource& resource : resources) {
+    int fd = -1;  // /dev/null
+    if (resource.kind == Kind::kTerminal) {
+      fd = replacements.terminal->pty.slave.get();
+    } else if (resource.kind == Kind::kPipeWriteEnd && terminal) {
+      fd = replacements.terminal->log.get();
+    } else if (resource.kind == Kind::kPipeWriteEnd) {
+      fd = resource.name == errors ? replacements.logs->err.get() : replacements.logs->out.get();
+    }
+    if (fd >= 0) replacements.inherit_fds.emplace(resource.name, fd);
+  }
+  return replacements;
+}
+
+// Where a log stands when the job begins to run: put back to its size at the snapshot, or as it is.
+uint64_t OffsetOf(const LogFile& log, const Manifest& manifest) {
+  std::error_code error;
+  const std::string path = std::filesystem::canonical(log.path, error);
+  for (const FileState& file : manifest.files) {
+    if (!error && file.path == path) return file.bytes;
+  }
+  const uintmax_t bytes = std::filesystem::file_size(log.path, error);
+  return error ? 0 : static_cast<uint64_t>(bytes);
+}
+
+Error ExplainRestore(Error error, const ResumeOptions& options) {
+  if (error.kind != ErrorKind::kExists || options.pid_mode == PidMode::kNewNamespace) return error;
+  if (error.hint.find("new-ns") != std::string::npos) return error;
+  error.hint += std::string(error.hint.empty() ? "" : "; ") +
+                "--pid-mode new-ns gives the job a pid namespace of its own, where no pid is taken";
+  return error;
+}
+
+StartedJob Describe(const JobRecord& record, const Manifest& manifest, RestoreReport report) {
+  StartedJob started;
+  started.name = record.name;
+  started.pid = record.job.pid;
+  started.supervisor_pid = record.supervisor.pid;
+  started.snapshot = manifest.id.ToString();
+  started.restart_ms = report.restart_ms;
+  started.bytes_restored = report.bytes_restored;
+  started.files_put_back = std::move(report.files_put_back);
+  return started;
+}
+
+}  // namespace
+
+Result<int> ResumeJob(Store& store, const ResumeOptions& options) {
+  const JobBook book(store.JobsDirectory());
+  // Before root is asked for: a name that is wrong is the better error.
+  TRY(store.Resolve(options.snapshot));
+  TRY(RequireRoot("a restart"));
+  std::optional<StoreLock> lock = TRY(WaitForJobLock(store, options.snapshot.lineage, options.progress));
+  const Manifest manifest = TRY(store.Load(TRY(store.Resolve(options.snapshot))));
+  JobRecord record = TRY(RecordFor(book, manifest));
+
+  SignalFence fence;
+  TRY(BecomeSubreaper());
+  record.resumed_from = manifest.id.ToString();
+  record.every_s = options.every_s.value_or(record.every_s);
+  record.keep = options.keep.value_or(record.keep);
+  const std::filesystem::path directory = book.DirectoryOf(record.name);
+  if (!book.Has(record.name)) TRY(book.Save(record));
+  RemoveStopRequest(directory);
+  if (options.background) TRY(MoveToBackground(directory));
+  Replacements replacements = TRY(OpenReplacements(directory, record, manifest));
+  record.terminal = replacements.terminal.has_value();
+  std::vector<LogFile> logs;
+  std::vector<uint64_t> offsets;
+  if (replacements.logs) logs = replacements.logs->files;
+  for (const LogFile& log : logs) offsets.push_back(OffsetOf(log, manifest));
+
+  RestoreOptions restore;
+  restore.pid_mode = options.pid_mode;
+  restore.inherit_fds = replacements.inherit_fds;
+  restore.keep_files = options.keep_files;
+  restore.progress = options.progress;
+  Result<RestoreReport> report = Restore(store, manifest, restore);
+  if (!report) return ExplainRestore(report.error(), options);
+
+  // From here on the job runs: a record that cannot be written means a job that nobody could find.
+  auto write_down = [&]() -> Result<void> {
+    record.job = TRY(IdentifyProcess(report->root_pid));
+    record.supervisor = TRY(IdentifyProcess(::getpid()));
+    record.started_ms = WallClockMs();
+    record.ending.reset();
+    return book.Save(record);
+  };
+  if (const Result<void> written = write_down(); !written) {
+    KillTree(report->root_pid);
+    return written.error();
+  }
+  lock.reset();
+  if (!record.terminal || options.background) LetGoOfStdin();
+  fence.HoldChildSignal();
+  Result<std::unique_ptr<JobOutput>> output =
+      record.terminal ? ShowTerminal(std::move(*replacements.terminal), directory, options.background)
+                      : ShowLogs(logs, offsets, options.background);
+  if (!output) {
+    KillTree(report->root_pid);
+    return output.error();
+  }
+  replacements = Replacements{};
+  const pid_t child_pid = report->child_pid;
+  options.on_started(Describe(record, manifest, std::move(*report)));
+  return SuperviseToTheEnd(
+      {.store = store, .book = book, .fence = fence, .notices = options.notices, .child_pid = child_pid},
+      std::move(record), **output);
+}
+
+}  // namespace holdfast

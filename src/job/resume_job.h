@@ -1,0 +1,31 @@
+// `holdfast resume`: a job from one of its snapshots to its exit status.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "base/progress.h"
+#include "base/result.h"
+#include "engine/engine.h"
+#include "job/notices.h"
+#include "job/supervised_job.h"
+#include "store/store.h"
+
+namespace holdfast {
+
+struct ResumeOptions {
+  SnapshotId snapshot;  // version 0: the newest
+  PidMode pid_mode = PidMode::kSame;
+  bool keep_files = false;
+  std::optional<double> every_s;  // as before when not given
+  std::optional<uint64_t> keep;
+  bool background = false;
+  OnStarted on_started;
+  Notices notices;
+  Progress* progress = nullptr;
+};
+
+// Returns the job's exit status, as RunJob does. Refuses while the job lives. Requires: a single thread.
+Result<int> ResumeJob(Store& store, const ResumeOptions& options);
+
+}  // namespace holdfast

@@ -1,0 +1,29 @@
+// `holdfast run`: a job from its command to its exit status.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "job/notices.h"
+#include "job/supervised_job.h"
+#include "store/store.h"
+
+namespace holdfast {
+
+struct RunOptions {
+  std::string name;  // empty: one is made from the command
+  std::vector<std::string> command;
+  double every_s = 0;
+  uint64_t keep = 0;
+  bool terminal = false;
+  bool background = false;  // there is no user: output goes to the logs alone
+  OnStarted on_started;
+  Notices notices;
+};
+
+// Returns the job's exit status (kExitCheckpointed: stopped after a last snapshot). Requires: a single
+// thread.
+Result<int> RunJob(Store& store, const RunOptions& options);
+
+}  // namespace holdfast

@@ -1,0 +1,88 @@
+#include "job/supervised_job.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "job/log_files.h"
+#include "job/stop_request.h"
+#include "job/supervisor.h"
+
+namespace holdfast {
+
+namespace {
+
+// Why a job was killed: see stop_request.h.
+std::string StoppedAfter(const Store& store, const JobBook& book, const std::string& name) {
+  const std::optional<StopRequest> request = ReadStopRequest(book.DirectoryOf(name));
+  if (!request) return {};
+  if (!request->snapshot.empty()) return request->snapshot;
+  const Result<SnapshotId> newest = store.Resolve({.lineage = name, .version = 0});
+  return newest && newest->version > request->newest_before ? newest->ToString() : std::string();
+}
+
+}  // namespace
+
+std::string JobLockName(const std::string& name) {
+  return "job-" + name;
+}
+
+Result<StoreLock> WaitForJobLock(Store& store, const std::string& name, const Progress* progress) {
+  static constexpr double kStepSeconds = 0.25;
+  static constexpr double kWaitMillisecondsMax = 60'000;
+  const Stopwatch waited;
+  for (;;) {
+    Result<StoreLock> lock = store.Lock(JobLockName(name), kStepSeconds);
+    if (lock || lock.error().kind != ErrorKind::kBusy || waited.ElapsedMs() > kWaitMillisecondsMax)
+      return lock;
+    if (progress != nullptr && progress->Cancelled()) {
+      return Fail(ErrorKind::kInterrupted, "interrupted while waiting: " + lock.error().message);
+    }
+  }
+}
+
+Result<int> SuperviseToTheEnd(const SupervisionContext& context, JobRecord record, JobOutput& output) {
+  SupervisorOptions options;
+  options.job_name = record.name;
+  options.job_pid = record.job.pid;
+  options.child_pid = context.child_pid;
+  options.every_s = record.every_s;
+  options.checkpoint_command = {"/proc/self/exe", "--store",   context.store.directory().string(),
+                                "checkpoint",     record.name, "--json",
+                                "--quiet"};
+  options.stopped_after = [&] { return StoppedAfter(context.store, context.book, record.name); };
+  options.notices = context.notices;
+  const JobEnd end = TRY(Supervise(options, context.fence, output));
+
+  const bool checkpointed = !end.snapshot.empty();
+  record.ending = JobEnding{.kind = checkpointed ? JobEnding::Kind::kCheckpointed : JobEnding::Kind::kExited,
+                            .exit_status = checkpointed ? 0 : end.exit_status,
+                            .snapshot = end.snapshot,
+                            .at_ms = WallClockMs()};
+  if (const Result<void> saved = context.book.Save(record); !saved) {
+    context.notices(NoticeKind::kProblem,
+                    "cannot write down how '" + record.name + "' ended: " + saved.error().message);
+  }
+  if (checkpointed) {
+    context.notices(NoticeKind::kNews,
+                    "stopped after " + end.snapshot + "; 'holdfast resume " + record.name + "' goes on");
+    return kExitCheckpointed;
+  }
+  return end.exit_status;
+}
+
+Result<void> MoveToBackground(const std::filesystem::path& job_directory) {
+  const Fd log = TRY(OpenLog(job_directory / "supervisor.log", /*fresh=*/false));
+  if (::dup2(log.get(), STDOUT_FILENO) < 0 || ::dup2(log.get(), STDERR_FILENO) < 0) {
+    return FailErrno("cannot move to the background");
+  }
+  return {};
+}
+
+void LetGoOfStdin() {
+  const Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (null.valid()) ::dup2(null.get(), STDIN_FILENO);
+}
+
+}  // namespace holdfast

@@ -1,0 +1,50 @@
+// Stands by a running job: passes signals on, takes checkpoints on the interval and a last one on SIGTERM,
+// reaps what the job leaves behind, and knows how the job ended. Checkpoints run as a child process, so that
+// nothing that happens to one can harm the supervisor.
+#pragma once
+
+#include <sys/types.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "job/job_output.h"
+#include "job/notices.h"
+#include "job/signal_fence.h"
+
+namespace holdfast {
+
+struct SupervisorOptions {
+  std::string job_name;
+  pid_t job_pid = 0;
+  pid_t child_pid =
+      0;  // ours to wait for: the job, or the init of its pid namespace, which ends as the job does
+  double every_s = 0;  // 0: no interval
+  // Prints the JSON of `holdfast checkpoint`. "--stop" is appended for the last one.
+  std::vector<std::string> checkpoint_command;
+  // Asked when the job was killed: the snapshot after which it was stopped on purpose, or empty.
+  std::function<std::string()> stopped_after;
+  Notices notices;
+};
+
+struct JobEnd {
+  int exit_status = 0;   // 128+N for signal N
+  std::string snapshot;  // not empty: stopped after it, to be resumed
+};
+
+// Makes orphans of the job our children instead of init's. Before the job starts.
+Result<void> BecomeSubreaper();
+
+// Returns when the job has ended and its output has been copied. Requires: fence.HoldChildSignal() was
+// called. Signals: the first SIGTERM takes a last snapshot and stops the job (when that fails the job gets
+// the SIGTERM itself), the second kills the job; everything else is passed on. What the terminal sends
+// (Ctrl-C) goes to the job's process group, as it would without us; what `kill` sends goes to the job's first
+// process.
+Result<JobEnd> Supervise(const SupervisorOptions& options, const SignalFence& fence, JobOutput& output);
+
+// SIGKILL for `root` and all its descendants.
+void KillTree(pid_t root);
+
+}  // namespace holdfast

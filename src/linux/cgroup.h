@@ -1,0 +1,20 @@
+// How much more memory a process's cgroups let it have.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+
+#include "base/result.h"
+
+namespace holdfast {
+
+// The least of (limit - usage + reclaimable page cache) over the process's memory cgroup and those above it,
+// v1 or v2; nothing when no limit is set or none can be read.
+std::optional<uint64_t> CgroupMemoryHeadroom(pid_t pid);
+
+// MemAvailable of /proc/meminfo.
+Result<uint64_t> MemoryAvailable();
+
+}  // namespace holdfast

@@ -1,0 +1,87 @@
+#include "linux/sockets.h"
+
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
+#include <linux/unix_diag.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+namespace holdfast {
+
+Result<SocketKind> ReadSocketKind(const Fd& pidfd, int fd) {
+  const Fd copy(static_cast<int>(syscall(SYS_pidfd_getfd, pidfd.get(), fd, 0)));
+  if (!copy.valid()) return FailErrno("pidfd_getfd");
+  SocketKind kind;
+  socklen_t length = sizeof(int);
+  if (getsockopt(copy.get(), SOL_SOCKET, SO_DOMAIN, &kind.domain, &length) != 0 ||
+      getsockopt(copy.get(), SOL_SOCKET, SO_TYPE, &kind.type, &length) != 0 ||
+      getsockopt(copy.get(), SOL_SOCKET, SO_PROTOCOL, &kind.protocol, &length) != 0) {
+    return FailErrno("getsockopt");
+  }
+  return kind;
+}
+
+namespace {
+
+Result<void> AskForUnixSockets(const Fd& netlink) {
+  struct {
+    nlmsghdr header;
+    unix_diag_req request;
+  } message{};
+  message.header.nlmsg_len = sizeof message;
+  message.header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
+  message.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+  message.request.sdiag_family = AF_UNIX;
+  message.request.udiag_states = ~0u;
+  message.request.udiag_show = UDIAG_SHOW_PEER;
+  if (send(netlink.get(), &message, sizeof message, 0) != static_cast<ssize_t>(sizeof message)) {
+    return FailErrno("cannot ask for Unix sockets");
+  }
+  return {};
+}
+
+void AddSocket(const nlmsghdr* header, std::map<uint64_t, UnixSocketPeer>& sockets) {
+  const auto* socket = static_cast<const unix_diag_msg*>(NLMSG_DATA(header));
+  UnixSocketPeer peer;
+  peer.stream = socket->udiag_type != SOCK_DGRAM;
+  auto left = static_cast<int>(header->nlmsg_len - NLMSG_LENGTH(sizeof *socket));
+  const auto* attribute = reinterpret_cast<const rtattr*>(socket + 1);
+  for (; RTA_OK(attribute, left); attribute = RTA_NEXT(attribute, left)) {
+    if (attribute->rta_type != UNIX_DIAG_PEER) continue;
+    uint32_t inode = 0;
+    std::memcpy(&inode, RTA_DATA(attribute), sizeof inode);
+    peer.peer_inode = inode;
+  }
+  sockets[socket->udiag_ino] = peer;
+}
+
+}  // namespace
+
+Result<std::map<uint64_t, UnixSocketPeer>> ReadUnixSockets() {
+  const Fd netlink(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
+  if (!netlink.valid()) return FailErrno("netlink socket");
+  TRY(AskForUnixSockets(netlink));
+  std::map<uint64_t, UnixSocketPeer> sockets;
+  alignas(nlmsghdr) std::array<char, 64 * 1024> buffer{};
+  for (;;) {
+    const ssize_t got = recv(netlink.get(), buffer.data(), buffer.size(), 0);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return FailErrno("cannot read the list of Unix sockets");
+    auto left = static_cast<unsigned>(got);
+    for (const auto* header = reinterpret_cast<const nlmsghdr*>(buffer.data()); NLMSG_OK(header, left);
+         header = NLMSG_NEXT(header, left)) {
+      if (header->nlmsg_type == NLMSG_DONE) return sockets;
+      if (header->nlmsg_type == NLMSG_ERROR)
+        return Fail(ErrorKind::kUnsupported, "the kernel lists no Unix sockets");
+      AddSocket(header, sockets);
+    }
+  }
+}
+
+}  // namespace holdfast

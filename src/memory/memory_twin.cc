@@ -1,0 +1,99 @@
+#include "memory/memory_twin.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <utility>
+
+#include "criu_plugin/remote_call.h"
+#include "linux/pidfd.h"
+
+namespace holdfast {
+namespace {
+
+// Under memory pressure the kernel shall take the twin, not the job whose pages it shares.
+void OfferToOomKiller(pid_t pid) {
+  const Fd fd(open(fmt::format("/proc/{}/oom_score_adj", pid).c_str(), O_WRONLY | O_CLOEXEC));
+  if (fd.valid() && write(fd.get(), "1000", 4) != 4) return;
+}
+
+Result<void> Seize(pid_t pid, unsigned long options) {
+  if (ptrace(PTRACE_SEIZE, pid, nullptr, reinterpret_cast<void*>(options)) != 0 ||
+      ptrace(PTRACE_INTERRUPT, pid, nullptr, nullptr) != 0) {
+    return FailErrno(fmt::format("cannot attach to process {}", pid));
+  }
+  int status = 0;
+  if (WaitForTask(pid, &status) < 0 || !WIFSTOPPED(status)) {
+    return Fail(ErrorKind::kNotFound, fmt::format("process {} ended while it was attached to", pid));
+  }
+  return {};
+}
+
+// Makes `task` collect its dead child. The task's threads feel one short stop.
+void CollectInTask(pid_t task, pid_t child) {
+  if (!Seize(task, PTRACE_O_SUSPEND_SECCOMP)) return;
+  {
+    RemoteCall call(task);
+    if (call.error() == 0) call.Call(SYS_wait4, static_cast<uint64_t>(child), 0, WNOHANG | __WALL, 0);
+  }
+  ptrace(PTRACE_DETACH, task, nullptr, nullptr);
+}
+
+}  // namespace
+
+Result<MemoryTwin> MemoryTwin::Attach(pid_t twin, Fd pidfd, pid_t task, TwinPlacement placement) {
+  MemoryTwin handle;
+  handle.pid_ = twin;
+  handle.task_ = task;
+  handle.pidfd_ = std::move(pidfd);
+  handle.placement_ = placement;
+  OfferToOomKiller(twin);
+  TRY(Seize(twin, PTRACE_O_EXITKILL | PTRACE_O_SUSPEND_SECCOMP));
+  return handle;
+}
+
+MemoryTwin::MemoryTwin(MemoryTwin&& other) noexcept
+    : pid_(std::exchange(other.pid_, 0)),
+      task_(other.task_),
+      pidfd_(std::move(other.pidfd_)),
+      placement_(other.placement_),
+      syscall_address_(other.syscall_address_) {}
+
+MemoryTwin& MemoryTwin::operator=(MemoryTwin&& other) noexcept {
+  std::swap(pid_, other.pid_);
+  std::swap(task_, other.task_);
+  std::swap(pidfd_, other.pidfd_);
+  std::swap(placement_, other.placement_);
+  std::swap(syscall_address_, other.syscall_address_);
+  return *this;
+}
+
+bool MemoryTwin::IsDead() const {
+  return pid_ == 0 || WaitForEnd(pidfd_.get(), 0).has_value();
+}
+
+void MemoryTwin::Release(uint64_t start, uint64_t end) {
+  if (pid_ == 0) return;
+  RemoteCall call(pid_, syscall_address_);
+  if (call.error() != 0) return;
+  syscall_address_ = call.syscall_address();
+  call.Call(SYS_madvise, start, end - start, MADV_DONTNEED);
+}
+
+void MemoryTwin::Discard() {
+  const pid_t pid = std::exchange(pid_, 0);
+  if (pid == 0) return;
+  if (!SendSignal(pidfd_.get(), SIGKILL)) return;
+  int status = 0;
+  while (WaitForTask(pid, &status) > 0 && WIFSTOPPED(status)) {
+  }
+  if (placement_ == TwinPlacement::kChildOfTask) CollectInTask(task_, pid);
+}
+
+}  // namespace holdfast

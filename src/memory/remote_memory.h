@@ -1,0 +1,32 @@
+// Reading and writing another process's memory, whatever the protection of its mappings.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "base/fd.h"
+#include "base/result.h"
+
+namespace holdfast {
+
+// Thread-safe. Needs ptrace permission over the process, not to be its tracer.
+class RemoteMemory {
+ public:
+  static Result<RemoteMemory> Open(pid_t pid);
+
+  // process_vm_readv, which copies many pages at a time; where that is refused (PROT_NONE), /proc/PID/mem.
+  Result<void> Read(uint64_t address, std::span<std::byte> out) const;
+  // The same the other way. Writes to mappings that are not writable too: private ones get a copy of the
+  // page.
+  Result<void> Write(uint64_t address, std::span<const std::byte> in) const;
+
+ private:
+  RemoteMemory(pid_t pid, Fd fd) : pid_(pid), fd_(std::move(fd)) {}
+  pid_t pid_;
+  Fd fd_;
+};
+
+}  // namespace holdfast

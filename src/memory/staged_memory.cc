@@ -1,0 +1,63 @@
+#include "memory/staged_memory.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/parallel.h"
+#include "base/units.h"
+
+namespace holdfast {
+
+StagedMemory::StagedMemory(StagedMemory&& other) noexcept
+    : areas_(std::exchange(other.areas_, {})), ranges_(std::exchange(other.ranges_, {})) {}
+
+StagedMemory& StagedMemory::operator=(StagedMemory&& other) noexcept {
+  std::swap(areas_, other.areas_);
+  std::swap(ranges_, other.ranges_);
+  return *this;
+}
+
+StagedMemory::~StagedMemory() {
+  for (const Area& area : areas_) munmap(area.start, area.bytes);
+}
+
+Result<void> StagedMemory::Copy(const std::vector<Wanted>& wanted, const Reader& reader) {
+  uint64_t total = 0;
+  for (const Wanted& range : wanted) total += range.bytes;
+  if (total == 0) return {};
+  // Huge pages: one fault for 512 pages, where each fault is paid for while the job stands still.
+  void* start =
+      mmap(nullptr, total, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (start == MAP_FAILED) return FailErrno("cannot get " + FormatBytes(total) + " to copy memory into");
+  madvise(start, total, MADV_HUGEPAGE);
+  areas_.push_back({static_cast<std::byte*>(start), total});
+
+  struct Piece {
+    uint64_t address;
+    std::byte* to;
+    size_t bytes;
+  };
+  constexpr uint64_t kPieceBytes = 4 * kMiB;
+  std::vector<Piece> pieces;
+  std::byte* to = static_cast<std::byte*>(start);
+  for (const Wanted& range : wanted) {
+    ranges_.push_back({range.address, {to, range.bytes}, range.huge});
+    for (uint64_t done = 0; done < range.bytes; done += kPieceBytes) {
+      pieces.push_back({range.address + done, to + done, std::min(kPieceBytes, range.bytes - done)});
+    }
+    to += range.bytes;
+  }
+  constexpr uint64_t kBytesPerThreadMin = 8 * kMiB;  // below this a thread costs more than it brings
+  const auto threads =
+      static_cast<unsigned>(std::clamp<uint64_t>(total / kBytesPerThreadMin, 1, CoreCount()));
+  return ParallelFor(
+      pieces.size(),
+      [&](size_t i) {
+        return reader(pieces[i].address, {pieces[i].to, pieces[i].bytes});
+      },
+      threads);
+}
+
+}  // namespace holdfast

@@ -1,0 +1,48 @@
+// Memory copied while the job stands still, waiting in ours until it is stored.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+
+namespace holdfast {
+
+struct StagedRange {
+  uint64_t address = 0;  // where it was
+  std::span<const std::byte> bytes;
+  bool huge = false;
+};
+
+class StagedMemory {
+ public:
+  StagedMemory() = default;
+  StagedMemory(StagedMemory&& other) noexcept;
+  StagedMemory& operator=(StagedMemory&& other) noexcept;
+  ~StagedMemory();
+
+  struct Wanted {
+    uint64_t address = 0;
+    uint64_t bytes = 0;
+    bool huge = false;
+  };
+  using Reader = std::function<Result<void>(uint64_t address, std::span<std::byte> out)>;
+
+  // Copies all of `wanted` by `reader`, which must be thread-safe, from all cores.
+  Result<void> Copy(const std::vector<Wanted>& wanted, const Reader& reader);
+
+  const std::vector<StagedRange>& ranges() const { return ranges_; }
+
+ private:
+  struct Area {
+    std::byte* start = nullptr;
+    size_t bytes = 0;
+  };
+  std::vector<Area> areas_;
+  std::vector<StagedRange> ranges_;
+};
+
+}  // namespace holdfast

@@ -1,0 +1,245 @@
+// Writing a snapshot. Blocks come from many threads: each hashes and compresses by itself, takes a place in
+// the current segment under a lock held for an addition, and writes there. What is known of blocks is spread
+// over shards by hash, so that the threads seldom meet.
+#include <fmt/format.h>
+
+#include <array>
+#include <atomic>
+#include <cstring>
+#include <mutex>
+#include <optional>
+#include <unordered_map>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/units.h"
+#include "store/compress.h"
+#include "store/format.h"
+#include "store/hash.h"
+#include "store/names.h"
+#include "store/segment.h"
+#include "store/store_core.h"
+
+namespace holdfast {
+namespace {
+
+constexpr size_t kShards = 64;
+constexpr int kCommitTriesMax = 10'000;
+
+struct BlockKey {
+  Hash128 hash{};
+  uint32_t raw_bytes = 0;
+  bool operator==(const BlockKey&) const = default;
+};
+
+struct BlockKeyHash {
+  size_t operator()(const BlockKey& key) const {
+    size_t value = 0;
+    std::memcpy(&value, key.hash.data() + 4, sizeof(value));  // the first bytes chose the shard
+    return value;
+  }
+};
+
+struct alignas(64) Shard {
+  std::mutex mutex;
+  std::unordered_map<BlockKey, uint32_t, BlockKeyHash> index_of;
+  std::vector<std::pair<uint32_t, BlockRef>> blocks;
+};
+
+class PendingSnapshotImpl final : public PendingSnapshot {
+ public:
+  PendingSnapshotImpl(std::shared_ptr<StoreCore> core, std::string lineage)
+      : core_(std::move(core)), lineage_(std::move(lineage)) {}
+
+  Result<uint32_t> AppendBlock(std::span<const std::byte> raw) override {
+    if (raw.empty() || raw.size() > limits::kBlockBytesMax) {
+      return Fail(ErrorKind::kInternal, fmt::format("a block of {} bytes", raw.size()));
+    }
+    if (AllZero(raw)) return kZeroBlock;
+    if (failed_.load(std::memory_order_acquire)) return FirstError();
+    const BlockKey key{HashBytes128(raw), static_cast<uint32_t>(raw.size())};
+    Shard& shard = shards_.at(key.hash[0] % kShards);
+    uint32_t index = 0;
+    {
+      // The first to come claims the content; who brings it again need not wait until it is written, because
+      // nothing reads it before the commit.
+      const std::lock_guard lock(shard.mutex);
+      const auto [known, fresh] = shard.index_of.try_emplace(key, 0);
+      if (!fresh) return known->second;
+      index = next_index_.fetch_add(1, std::memory_order_relaxed);
+      known->second = index;
+    }
+    if (index >= kZeroBlock - kShards)
+      return Failed(Fail(ErrorKind::kUnsupported, "too many blocks in one snapshot"));
+    Result<BlockRef> block = StoreBlock(raw, key.hash);
+    if (!block) return Failed(std::move(block).error());
+    const std::lock_guard lock(shard.mutex);
+    shard.blocks.emplace_back(index, *block);
+    return index;
+  }
+
+  Result<Blob> AppendBlob(std::span<const std::byte> raw) override {
+    Blob blob;
+    blob.bytes = raw.size();
+    while (!raw.empty()) {
+      const size_t bytes = std::min<size_t>(raw.size(), limits::kBlockBytesMax);
+      blob.blocks.push_back(TRY(AppendBlock(raw.first(bytes))));
+      raw = raw.subspan(bytes);
+    }
+    return blob;
+  }
+
+  uint64_t bytes_stored() const override { return bytes_stored_.load(std::memory_order_relaxed); }
+
+  Result<SnapshotId> Commit(Manifest manifest,
+                            const std::map<std::string, std::string>& annotations) override {
+    if (committed_) return Fail(ErrorKind::kInternal, "a snapshot was committed twice");
+    if (failed_.load(std::memory_order_acquire)) return FirstError();
+    TRY(CheckAnnotations(annotations));
+    manifest.blocks = TRY(TakeBlocks());
+    manifest.segments.clear();
+    for (const auto& segment : segments_) manifest.segments.push_back(segment->id());
+    manifest.id = {lineage_, 0};
+    manifest.figures.bytes_stored = bytes_stored();
+    if (manifest.created_ms == 0) manifest.created_ms = WallClockMs();
+    EncodedManifest encoded = TRY(EncodedManifest::Make(manifest, annotations, core_->options.zstd_level));
+    TRY(FinishSegments(manifest.blocks));
+
+    const StoreGate gate = TRY(StoreGate::Shared(*core_));
+    Result<SnapshotId> id = Publish(encoded);
+    if (!id) {
+      Withdraw();
+      return id;
+    }
+    committed_ = true;
+    return id;
+  }
+
+ private:
+  Result<BlockRef> StoreBlock(std::span<const std::byte> raw, const Hash128& hash) {
+    BlockRef block;
+    block.raw_bytes = static_cast<uint32_t>(raw.size());
+    block.hash = hash;
+    std::span<const std::byte> stored = raw;
+    if (const auto compressed = CompressBlock(raw, core_->options.zstd_level)) {
+      stored = *compressed;
+      block.codec = Codec::kZstd;
+    }
+    block.stored_bytes = static_cast<uint32_t>(stored.size());
+    SegmentWriter* const segment = TRY(Reserve(block));
+    TRY(segment->Write(block.offset, stored));
+    bytes_stored_.fetch_add(stored.size(), std::memory_order_relaxed);
+    return block;
+  }
+
+  // Fills in where the block goes.
+  Result<SegmentWriter*> Reserve(BlockRef& block) {
+    const std::lock_guard lock(segments_mutex_);
+    std::optional<uint64_t> offset;
+    if (!segments_.empty()) offset = segments_.back()->Reserve(block.stored_bytes);
+    if (!offset) {
+      if (segments_.size() >= limits::kSegmentsPerSnapshotMax) {
+        return Fail(ErrorKind::kUnsupported, "too many segments in one snapshot");
+      }
+      segments_.push_back(TRY(SegmentWriter::Start(*core_->backend)));
+      offset = segments_.back()->Reserve(block.stored_bytes);
+    }
+    block.segment = static_cast<uint32_t>(segments_.size() - 1);
+    block.offset = offset.value();
+    return segments_.back().get();
+  }
+
+  Result<std::vector<BlockRef>> TakeBlocks() {
+    std::vector<BlockRef> blocks(next_index_.load());
+    size_t taken = 0;
+    for (Shard& shard : shards_) {
+      const std::lock_guard lock(shard.mutex);
+      for (const auto& [index, block] : shard.blocks) blocks.at(index) = block;
+      taken += shard.blocks.size();
+    }
+    if (taken != blocks.size())
+      return Fail(ErrorKind::kInternal, "commit while blocks are still being appended");
+    return blocks;
+  }
+
+  Result<void> FinishSegments(const std::vector<BlockRef>& blocks) {
+    std::vector<std::vector<SegmentEntry>> entries(segments_.size());
+    for (const BlockRef& block : blocks) entries.at(block.segment).push_back(EntryOf(block));
+    for (size_t i = 0; i < segments_.size(); ++i) {
+      Result<void> finished = segments_[i]->Finish(std::move(entries[i]));
+      if (!finished) return Failed(std::move(finished).error());
+    }
+    return {};
+  }
+
+  // Gives the segments and then the manifest their names. Requires: the gate.
+  Result<SnapshotId> Publish(EncodedManifest& encoded) {
+    for (const auto& segment : segments_) {
+      TRY(segment->Publish());
+      published_.push_back(segment->id());
+    }
+    for (int tries = 0; tries < kCommitTriesMax; ++tries) {
+      const uint64_t version = TRY(core_->HighWater(lineage_)) + 1;
+      if (version > format::kSnapshotVersionMax) {
+        return Fail(ErrorKind::kUnsupported, fmt::format("'{}' has used up its versions", lineage_));
+      }
+      SnapshotId id{lineage_, version};
+      encoded.SetVersion(version);
+      Result<void> created = core_->backend->Create(ManifestKey(id), encoded.bytes());
+      if (created) return id;
+      if (created.error().kind != ErrorKind::kExists) return Explained(std::move(created).error());
+    }
+    return Fail(ErrorKind::kBusy, fmt::format("others took every version of '{}' first", lineage_));
+  }
+
+  // Takes back what Publish did before it failed. Should this fail too, it is garbage that nothing refers to.
+  void Withdraw() {
+    for (const std::string& id : published_) {
+      const Result<void> deleted = core_->backend->Delete(SegmentKey(id));
+      static_cast<void>(deleted);
+    }
+    published_.clear();
+    failed_ = true;
+  }
+
+  Error Explained(Error error) const {
+    if (error.kind != ErrorKind::kNoSpace) return error;
+    return std::move(error).Within(fmt::format("the store is full after {} of the snapshot of '{}'",
+                                               FormatBytes(bytes_stored()), lineage_));
+  }
+
+  // Remembers the first error: nothing can be committed after it.
+  Error Failed(Error error) {
+    error = Explained(std::move(error));
+    const std::lock_guard lock(error_mutex_);
+    if (!first_error_) first_error_ = error;
+    failed_.store(true, std::memory_order_release);
+    return error;
+  }
+
+  Error FirstError() {
+    const std::lock_guard lock(error_mutex_);
+    return first_error_.value_or(Fail(ErrorKind::kInternal, "this snapshot failed before"));
+  }
+
+  const std::shared_ptr<StoreCore> core_;
+  const std::string lineage_;
+  std::array<Shard, kShards> shards_;
+  std::atomic<uint32_t> next_index_ = 0;
+  std::atomic<uint64_t> bytes_stored_ = 0;
+  std::mutex segments_mutex_;
+  std::vector<std::unique_ptr<SegmentWriter>> segments_;  // the last one takes blocks
+  std::vector<std::string> published_;
+  std::mutex error_mutex_;
+  std::optional<Error> first_error_;
+  std::atomic<bool> failed_ = false;
+  bool committed_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<PendingSnapshot> MakePendingSnapshot(std::shared_ptr<StoreCore> core, std::string lineage) {
+  return std::make_unique<PendingSnapshotImpl>(std::move(core), std::move(lineage));
+}
+
+}  // namespace holdfast

@@ -1,0 +1,89 @@
+// Segments: immutable files of blocks. docs/store-format.md has the layout.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "store/backend.h"
+#include "store/hash.h"
+#include "store/manifest.h"
+
+namespace holdfast {
+
+// 32 lower-case hex digits.
+std::string NewSegmentId();
+bool IsSegmentId(std::string_view id);
+std::string SegmentKey(std::string_view id);  // "segments/ID.seg"
+// The ID in a file name "ID.seg"; nothing when it is not one.
+std::optional<std::string> SegmentIdOfFile(std::string_view file_name);
+
+// Where a block lies and what it is; one index entry. A BlockRef without the manifest's segment number.
+struct SegmentEntry {
+  uint64_t offset = 0;
+  uint32_t stored_bytes = 0;
+  uint32_t raw_bytes = 0;
+  Codec codec = Codec::kRaw;
+  Hash128 hash{};
+
+  bool operator==(const SegmentEntry&) const = default;
+};
+
+class SegmentWriter {
+ public:
+  static Result<std::unique_ptr<SegmentWriter>> Start(Backend& backend);
+
+  const std::string& id() const { return id_; }
+  // A place for so many bytes; nothing when the segment would grow past its limit. Calls must not overlap.
+  std::optional<uint64_t> Reserve(uint32_t stored_bytes);
+  // Thread-safe.
+  Result<void> Write(uint64_t offset, std::span<const std::byte> stored);
+  // Writes index and trailer and makes it all durable. `entries`: what was written, in any order.
+  Result<void> Finish(std::vector<SegmentEntry> entries);
+  // Requires: Finish.
+  Result<void> Publish() { return upload_->Publish(); }
+
+ private:
+  SegmentWriter() = default;
+
+  std::string id_;
+  std::unique_ptr<Upload> upload_;
+  uint64_t next_offset_ = 0;
+  uint64_t reserved_count_ = 0;
+};
+
+// Thread-safe.
+class SegmentReader {
+ public:
+  // Checks header and trailer.
+  static Result<std::unique_ptr<SegmentReader>> Open(const Backend& backend, const std::string& id);
+
+  const std::string& id() const { return id_; }
+  uint64_t bytes() const { return object_->bytes(); }
+  Result<std::vector<SegmentEntry>> ReadIndex() const;
+  // Reads, decompresses and checks one block. Requires: out.size() == entry.raw_bytes.
+  Result<void> ReadBlock(const SegmentEntry& entry, std::span<std::byte> out) const;
+
+ private:
+  SegmentReader() = default;
+
+  std::string id_;
+  std::string key_;
+  std::unique_ptr<Object> object_;
+  uint64_t index_offset_ = 0;
+  uint64_t index_count_ = 0;
+  uint64_t index_hash_ = 0;
+};
+
+inline SegmentEntry EntryOf(const BlockRef& block) {
+  return {block.offset, block.stored_bytes, block.raw_bytes, block.codec, block.hash};
+}
+
+}  // namespace holdfast

@@ -1,0 +1,139 @@
+// The store of one machine or volume: lineages of snapshots, crash-safe and shared by several processes.
+//
+// Ownership: a Store is a handle; any number may be open on one directory, in any number of processes.
+// Thread-safe where said. Errors: kCorrupt for damage (with the file and the offset), kNoSpace, kNotFound,
+// kBusy, kIo.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/progress.h"
+#include "base/result.h"
+#include "store/manifest.h"
+
+namespace holdfast {
+
+struct StoreOptions {
+  int zstd_level = 1;
+};
+
+class PendingSnapshot;
+class BlockReader;
+class StoreLock;
+
+struct VerifyReport {
+  uint64_t snapshots_checked = 0;
+  uint64_t blocks_checked = 0;
+  uint64_t bytes_read = 0;
+  std::vector<std::string> problems;  // one sentence each, with the file and what to do
+};
+
+struct PruneReport {
+  std::vector<SnapshotId> removed;
+  uint64_t segments_removed = 0;
+  uint64_t bytes_freed = 0;
+};
+
+class Store {
+ public:
+  // Opens the store, making it (0700) when the directory is missing or empty. Refuses a directory that is
+  // something else, and a store of another format version.
+  static Result<Store> Open(const std::filesystem::path& directory, const StoreOptions& options = {});
+  Store(Store&&) noexcept;
+  Store& operator=(Store&&) noexcept;
+  ~Store();
+
+  const std::filesystem::path& directory() const;
+  // For the records of supervised jobs (job layer), their logs, and scratch files: made on demand, 0700.
+  std::filesystem::path JobsDirectory() const;
+  std::filesystem::path ScratchDirectory() const;
+
+  // Bytes that may still be written before the file system is full.
+  Result<uint64_t> BytesAvailable() const;
+
+  // Starts a snapshot of `lineage`. Nothing is visible until Commit. Holds no lock while blocks are appended.
+  Result<std::unique_ptr<PendingSnapshot>> Begin(const std::string& lineage);
+
+  Result<std::vector<std::string>> Lineages() const;
+  // Oldest first. An unknown lineage is kNotFound, with near names in the hint. A damaged one is listed as
+  // such.
+  Result<std::vector<SnapshotSummary>> Snapshots(const std::string& lineage) const;
+  // version 0 = the newest.
+  Result<SnapshotId> Resolve(const SnapshotId& id) const;
+  Result<Manifest> Load(const SnapshotId& id) const;
+  // Reads the blocks of `manifest`, which must outlive the reader. The reader is thread-safe.
+  Result<std::unique_ptr<BlockReader>> OpenBlocks(const Manifest& manifest) const;
+
+  // Sets annotations; an empty value removes the key. Atomic.
+  Result<void> Annotate(const SnapshotId& id, const std::map<std::string, std::string>& annotations);
+  // These two free no segments: CollectGarbage does. The versions are never used again.
+  Result<void> Remove(const SnapshotId& id);  // version must be given
+  Result<void> RemoveLineage(const std::string& lineage);
+  // Keeps the newest `keep` snapshots of the lineage (0 = keep all) and frees segments nothing refers to.
+  Result<PruneReport> Prune(const std::string& lineage, uint64_t keep, bool dry_run = false);
+  // Frees segments that no snapshot refers to and leftovers of writers that are dead.
+  Result<PruneReport> CollectGarbage(bool dry_run = false);
+  // Structure and references of everything; with read_data every block is read, decompressed and its checksum
+  // compared.
+  Result<VerifyReport> Verify(bool read_data, Progress* progress = nullptr) const;
+
+  // One holder per name, across processes; released by its destructor, by the holder's death, or by expiry
+  // when the holder is on another host. kBusy names the holder (pid, command, since when). `wait_seconds`:
+  // how long to wait for it, 0 = not at all.
+  Result<StoreLock> Lock(const std::string& name, double wait_seconds = 0);
+
+ private:
+  struct Impl;
+  explicit Store(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+// A snapshot being written. Dropping it uncommitted removes what it wrote.
+class PendingSnapshot {
+ public:
+  virtual ~PendingSnapshot() = default;
+  // Compresses and appends; identical content within this snapshot is stored once. Returns the block's index,
+  // or kZeroBlock when all of it is zeros. Thread-safe, and meant to be called from as many threads as there
+  // are cores. Requires: 0 < raw.size() <= limits::kBlockBytesMax.
+  virtual Result<uint32_t> AppendBlock(std::span<const std::byte> raw) = 0;
+  // A whole byte string, split into blocks.
+  virtual Result<Blob> AppendBlob(std::span<const std::byte> raw) = 0;
+  // Bytes appended to segments so far, after compression.
+  virtual uint64_t bytes_stored() const = 0;
+  // Makes the snapshot exist: segments durable, then the manifest under the next free version, one atomic
+  // step. Fills in manifest.id, .segments, .blocks, figures.bytes_stored. On error nothing is left behind.
+  virtual Result<SnapshotId> Commit(Manifest manifest,
+                                    const std::map<std::string, std::string>& annotations) = 0;
+};
+
+class BlockReader {
+ public:
+  virtual ~BlockReader() = default;
+  // The raw bytes of block `index`, decompressed and checked against its hash. out.size() == raw_bytes.
+  // kZeroBlock fills with zeros. Thread-safe.
+  virtual Result<void> Read(uint32_t index, std::span<std::byte> out) const = 0;
+  virtual Result<std::vector<std::byte>> ReadBlob(const Blob& blob) const = 0;
+};
+
+class StoreLock {
+ public:
+  StoreLock(StoreLock&&) noexcept;
+  StoreLock& operator=(StoreLock&&) noexcept;
+  ~StoreLock();
+
+ private:
+  friend class Store;
+  struct Impl;
+  explicit StoreLock(std::unique_ptr<Impl> impl);
+  static Result<StoreLock> Take(int store_root, const std::string& name, double wait_seconds);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace holdfast

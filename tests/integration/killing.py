@@ -1,0 +1,52 @@
+"""Checkpoints that are killed with -9 at a random moment: used by a short test and by the long soak."""
+import dataclasses
+import os
+import signal
+import time
+
+import world
+
+
+@dataclasses.dataclass
+class Tally:
+    killed: int = 0  # the checkpoint was cut off
+    committed: int = 0  # the kill came too late
+    refused: int = 0
+
+
+def kill_one_checkpoint(job, holdfast, random, tally, longest_s):
+    """Starts a checkpoint, kills it (or it and all its helpers) after a random time; then everything has to be right."""
+    snapshots_before = {row["snapshot"] for row in holdfast.ok("snapshots", job.name)} if tally.committed else set()
+    process = holdfast.start("checkpoint", job.name, "--json", output="killed-checkpoint")
+    delay = random.uniform(0, longest_s)
+    time.sleep(delay)
+    with_helpers = random.random() < 0.3
+    helpers = [status.pid for status in holdfast.strangers(job.pid, job.supervisor)] if with_helpers else []
+    for pid in [process.pid, *helpers]:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    status = process.wait(world.HANG_GUARD_S)
+    holdfast.popens.remove(process)
+    if status == 0:
+        tally.committed += 1
+    elif status == -signal.SIGKILL:
+        tally.killed += 1
+    else:
+        tally.refused += 1
+    holdfast.transcript.append(f"killed after {delay:.4f} s{' with ' + str(helpers) if helpers else ''}: status {status}")
+
+    assert world.is_alive(job.pid), f"the job died of it: {world.read_status(job.pid)}"
+    holdfast.assert_nothing_left(job.pid, job.supervisor, at_once=False)
+    job.wait_rounds(2)
+    if snapshots_before:
+        now = {row["snapshot"] for row in holdfast.ok("snapshots", job.name)}
+        assert snapshots_before <= now, f"a snapshot has gone: {snapshots_before - now}"
+
+
+def measure_checkpoint(job):
+    """How long one takes, so that kills hit all of it."""
+    started = time.monotonic()
+    job.checkpoint()
+    return time.monotonic() - started

@@ -1,0 +1,28 @@
+// A file that is open but deleted, and one that another file has taken the name of.
+#include "subject.h"
+
+int main(int argc, char** argv) {
+  SubjectStart(argc, argv);
+  const size_t bytes = 3 << 20;  // more than the 1 MiB that CRIU takes by itself
+  char path[4096], taken[4096];
+  int fd = open(SubjectPath(path, sizeof path, "deleted"), O_RDWR | O_CREAT | O_TRUNC, 0600);
+  char* content = malloc(bytes);
+  SubjectFill(content, bytes, 15);
+  SUBJECT_CHECK(fd >= 0 && write(fd, content, bytes) == (ssize_t)bytes && unlink(path) == 0);
+  int old = open(SubjectPath(taken, sizeof taken, "taken"), O_RDWR | O_CREAT | O_TRUNC, 0600);
+  SUBJECT_CHECK(old >= 0 && write(old, "old", 3) == 3 && unlink(taken) == 0);
+  int other = open(taken, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  SUBJECT_CHECK(other >= 0 && write(other, "another", 7) == 7 && close(other) == 0);
+  SubjectReady();
+  for (;;) {
+    SubjectSleepMs(20);
+    memset(content, 0, bytes);
+    SUBJECT_CHECK(pread(fd, content, bytes, 0) == (ssize_t)bytes &&
+                  SubjectWrongPages(content, bytes, 15) == 0);
+    char text[16] = "";
+    SUBJECT_CHECK(pread(old, text, sizeof text, 0) == 3 && !memcmp(text, "old", 3));
+    struct stat status;
+    SUBJECT_CHECK(fstat(fd, &status) == 0 && status.st_nlink == 0 && access(path, F_OK) == -1);
+    SubjectRound();
+  }
+}
