@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The CRIU plugin: tells the engine where a dump or a restart stands, and does for it what only the tracer
 // can do.
-#include <dirent.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -14,6 +13,8 @@
 #include "criu_plugin/channel.h"
 #include "criu_plugin/criu_abi.h"
 #include "criu_plugin/protocol.h"
+#include "criu_plugin/rseq_section.h"
+#include "criu_plugin/threads.h"
 #include "criu_plugin/twin.h"
 
 namespace holdfast {
@@ -43,6 +44,7 @@ int ResultOf(PluginReplyKind reply) {
 
 int OnCheckpoint(int pid) {
   if (!ChannelConnected()) return -ENOTSUP;
+  AbortRseqSections(pid);
   PluginReplyKind reply = AskAbout(Request(PluginRequestKind::kTask, pid), pid);
   if (reply != PluginReplyKind::kMakeTwin) return ResultOf(reply);
   inner_reaper = inner_reaper || CollectsOrphans(pid);
@@ -57,18 +59,6 @@ int OnCheckpoint(int pid) {
 }
 
 using TaskAction = void (*)(pid_t);
-
-void ForEachThread(pid_t pid, TaskAction action) {
-  char path[64];
-  snprintf(path, sizeof path, "/proc/%d/task", pid);
-  DIR* directory = opendir(path);
-  if (directory == nullptr) return;
-  while (const dirent* entry = readdir(directory)) {
-    const int thread = atoi(entry->d_name);
-    if (thread > 0) action(thread);
-  }
-  closedir(directory);
-}
 
 // Depth first over `pid` and all below it.
 void ForEachInTree(pid_t pid, TaskAction action) {

@@ -13,6 +13,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "criu_plugin/rseq_section.h"
+
 #ifndef __x86_64__
 #error "remote calls are written for x86-64 so far"
 #endif
@@ -23,18 +25,6 @@ namespace {
 // linux/ptrace.h; glibc 2.36 lacks the newer ones.
 constexpr int kPtraceGetSignalMask = 0x420a;
 constexpr int kPtraceSetSignalMask = 0x420b;
-constexpr int kPtraceGetRseqConfiguration = 0x420f;
-
-struct RseqConfiguration {
-  uint64_t address;
-  uint32_t size;
-  uint32_t signature;
-  uint32_t flags;
-  uint32_t pad;
-};
-
-// struct rseq, linux/rseq.h: the pointer to the critical section that the task is in.
-constexpr uint64_t kRseqSectionOffset = 8;
 
 long Ptrace(int request, pid_t task, void* address, void* data) {
   return ptrace(static_cast<__ptrace_request>(request), task, address, data);
@@ -115,11 +105,9 @@ RemoteCall::RemoteCall(pid_t task, uint64_t syscall_address)
     return;
   }
   // The kernel forgets the critical section when it sees the task outside of it, which our stepping does.
-  RseqConfiguration rseq{};
-  if (Ptrace(kPtraceGetRseqConfiguration, task, reinterpret_cast<void*>(sizeof rseq), &rseq) > 0 &&
-      rseq.address != 0) {
-    if (ReadMemory(rseq.address + kRseqSectionOffset, &rseq_section_, sizeof rseq_section_))
-      rseq_area_ = rseq.address;
+  const uint64_t rseq_area = FindRseqArea(task);
+  if (rseq_area != 0 && ReadMemory(rseq_area + kRseqSectionOffset, &rseq_section_, sizeof rseq_section_)) {
+    rseq_area_ = rseq_area;
   }
   uint64_t every_signal = ~0ull;
   if (Ptrace(kPtraceGetSignalMask, task, reinterpret_cast<void*>(8), &signal_mask_) != 0 ||
