@@ -12,8 +12,9 @@
 
 namespace holdfast {
 
-// What CRIU wrote, stored as it is, but for mapping flags told from a guess: those are corrected
-// (`corrected`: pid in the job's namespace -> true details).
+// What CRIU wrote, stored as it is, but for what it would restore wrong: mapping flags told from a guess
+// (`corrected`: pid in the job's namespace -> true details), and timers that have fired
+// (criu/fired_timers.h).
 Result<std::vector<ImageFile>> StoreImages(const std::string& directory, PendingSnapshot& pending,
                                            const std::map<pid_t, std::vector<MappingDetail>>& corrected);
 
