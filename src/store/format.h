@@ -45,6 +45,7 @@ inline constexpr std::string_view kSegmentSuffix = ".seg";
 inline constexpr std::string_view kManifestSuffix = ".manifest";
 inline constexpr std::string_view kAnnotationsSuffix = ".annotations";
 inline constexpr std::string_view kRemovedSuffix = ".removed";
+inline constexpr std::string_view kCommittedSuffix = ".committed";
 inline constexpr std::string_view kPartialSuffix = ".partial";
 
 }  // namespace format

@@ -53,7 +53,9 @@ Result<void> CollectSegments(const StoreCore& core, const std::set<std::string>&
 // highest.
 Result<void> CollectBesideManifests(const StoreCore& core, const std::string& lineage, PruneReport& report) {
   const std::vector<uint64_t> versions = TRY(core.Versions(lineage));
-  const std::set<uint64_t> there(versions.begin(), versions.end());
+  const std::vector<uint64_t> lost = TRY(core.LostVersions(lineage));
+  std::set<uint64_t> there(versions.begin(), versions.end());
+  there.insert(lost.begin(), lost.end());
   const uint64_t highest = TRY(core.HighWater(lineage));
   for (const ObjectInfo& object : TRY(core.backend->List(LineageFolder(lineage)))) {
     const uint64_t annotated = VersionOfFile(object.name, format::kAnnotationsSuffix).value_or(0);
@@ -89,9 +91,12 @@ Result<void> RemoveVersions(const StoreCore& core, const std::string& lineage,
   }
   for (const uint64_t version : versions) {
     const SnapshotId id{lineage, version};
-    TRY(core.backend->Delete(ManifestKey(id)));
-    Result<void> annotations = core.backend->Delete(AnnotationsKey(id));
-    if (!annotations && annotations.error().kind != ErrorKind::kNotFound) return annotations;
+    // The mark first: cut short here, the snapshot is still there, and nobody misses it later. The manifest
+    // may be lost already.
+    for (const std::string& key : {CommittedKey(id), ManifestKey(id), AnnotationsKey(id)}) {
+      Result<void> deleted = core.backend->Delete(key);
+      if (!deleted && deleted.error().kind != ErrorKind::kNotFound) return deleted;
+    }
   }
   return {};
 }

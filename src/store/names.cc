@@ -30,20 +30,22 @@ std::string VersionKey(const SnapshotId& id, std::string_view suffix) {
   return fmt::format("{}{:0{}}{}", LineageFolder(id.lineage), id.version, kVersionDigits, suffix);
 }
 
-// Levenshtein's distance.
+// How many letters must be added, dropped, changed or swapped with their neighbour: "trian" is one away from
+// "train".
 size_t EditDistance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
+  std::vector<std::vector<size_t>> distance(a.size() + 1, std::vector<size_t>(b.size() + 1));
+  for (size_t i = 0; i <= a.size(); ++i) distance[i][0] = i;
+  std::iota(distance[0].begin(), distance[0].end(), size_t{0});
   for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
     for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t above = row[j];
-      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
-      diagonal = above;
+      const size_t change = distance[i - 1][j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
+      distance[i][j] = std::min({distance[i - 1][j] + 1, distance[i][j - 1] + 1, change});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
+        distance[i][j] = std::min(distance[i][j], distance[i - 2][j - 2] + 1);
+      }
     }
   }
-  return row.back();
+  return distance.back().back();
 }
 
 }  // namespace
@@ -98,6 +100,10 @@ std::string AnnotationsKey(const SnapshotId& id) {
 
 std::string RemovedKey(const SnapshotId& id) {
   return VersionKey(id, format::kRemovedSuffix);
+}
+
+std::string CommittedKey(const SnapshotId& id) {
+  return VersionKey(id, format::kCommittedSuffix);
 }
 
 std::optional<uint64_t> VersionOfFile(std::string_view file_name, std::string_view suffix) {

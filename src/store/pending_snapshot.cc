@@ -186,7 +186,12 @@ class PendingSnapshotImpl final : public PendingSnapshot {
       SnapshotId id{lineage_, version};
       encoded.SetVersion(version);
       Result<void> created = core_->backend->Create(ManifestKey(id), encoded.bytes());
-      if (created) return id;
+      if (created) {
+        // Only so that a manifest that vanishes later is missed. Failing takes nothing away from the
+        // snapshot.
+        static_cast<void>(core_->backend->Create(CommittedKey(id), {}));
+        return id;
+      }
       if (created.error().kind != ErrorKind::kExists) return Explained(std::move(created).error());
     }
     return Fail(ErrorKind::kBusy, fmt::format("others took every version of '{}' first", lineage_));

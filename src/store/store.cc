@@ -134,7 +134,8 @@ Result<void> Store::Annotate(const SnapshotId& id, const std::map<std::string, s
 Result<void> Store::Remove(const SnapshotId& id) {
   if (id.version == 0) return Fail(ErrorKind::kUsage, "removing a snapshot needs its version");
   const StoreGate gate = TRY(StoreGate::Exclusive(*impl_->core));
-  TRY(Resolve(id));
+  const std::vector<uint64_t> lost = TRY(impl_->core->LostVersions(id.lineage));
+  if (!std::binary_search(lost.begin(), lost.end(), id.version)) TRY(Resolve(id));
   return RemoveVersions(*impl_->core, id.lineage, {id.version});
 }
 
@@ -142,7 +143,9 @@ Result<void> Store::RemoveLineage(const std::string& lineage) {
   TRY(ValidateLineageName(lineage));
   const StoreCore& core = *impl_->core;
   const StoreGate gate = TRY(StoreGate::Exclusive(core));
-  const std::vector<uint64_t> versions = TRY(core.Versions(lineage));
+  std::vector<uint64_t> versions = TRY(core.Versions(lineage));
+  const std::vector<uint64_t> lost = TRY(core.LostVersions(lineage));
+  versions.insert(versions.end(), lost.begin(), lost.end());
   if (versions.empty()) return core.NoSuchLineage(lineage);
   return RemoveVersions(core, lineage, versions);
 }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 #include <span>
 
 #include "store/format.h"
@@ -30,10 +31,24 @@ Result<std::vector<uint64_t>> StoreCore::Versions(const std::string& lineage) co
   return versions;
 }
 
+Result<std::vector<uint64_t>> StoreCore::LostVersions(const std::string& lineage) const {
+  std::set<uint64_t> lost;
+  const std::vector<ObjectInfo> objects = TRY(backend->List(LineageFolder(lineage)));
+  for (const ObjectInfo& object : objects) {
+    const std::optional<uint64_t> version = VersionOfFile(object.name, format::kCommittedSuffix);
+    if (version) lost.insert(*version);
+  }
+  for (const ObjectInfo& object : objects) {
+    lost.erase(VersionOfFile(object.name, format::kManifestSuffix).value_or(0));
+  }
+  return std::vector<uint64_t>(lost.begin(), lost.end());
+}
+
 Result<uint64_t> StoreCore::HighWater(const std::string& lineage) const {
   uint64_t highest = 0;
   for (const ObjectInfo& object : TRY(backend->List(LineageFolder(lineage)))) {
-    for (const std::string_view suffix : {format::kManifestSuffix, format::kRemovedSuffix}) {
+    for (const std::string_view suffix :
+         {format::kManifestSuffix, format::kCommittedSuffix, format::kRemovedSuffix}) {
       highest = std::max(highest, VersionOfFile(object.name, suffix).value_or(0));
     }
   }

@@ -25,6 +25,8 @@ struct StoreCore {
   Result<std::vector<std::string>> Lineages(bool all = false) const;
   // The committed versions, ascending; empty when there are none.
   Result<std::vector<uint64_t>> Versions(const std::string& lineage) const;
+  // Versions that were committed and whose manifests are gone though nobody removed them, ascending.
+  Result<std::vector<uint64_t>> LostVersions(const std::string& lineage) const;
   // The highest version that was ever used; 0 when none was.
   Result<uint64_t> HighWater(const std::string& lineage) const;
   // kNotFound with what there is instead.

@@ -74,8 +74,15 @@ class Verifier {
                             format::kSnapshotFolder, object.name));
       }
     }
-    for (const std::string& lineage : TRY(core_.Lineages())) {
+    for (const std::string& lineage : TRY(core_.Lineages(/*all=*/true))) {
       for (const uint64_t version : TRY(core_.Versions(lineage))) TRY(CheckSnapshot({lineage, version}));
+      for (const uint64_t version : TRY(core_.LostVersions(lineage))) {
+        const SnapshotId id{lineage, version};
+        Problem(
+            fmt::format("{} is gone: {} cannot be restarted; put the file back, or remove what is left with "
+                        "holdfast rm {}",
+                        ManifestKey(id), id.ToString(), id.ToString()));
+      }
     }
     return {};
   }
