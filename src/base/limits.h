@@ -19,6 +19,7 @@ inline constexpr uint32_t kAnnotationBytesMax = 64 * 1024;
 
 // Processes
 inline constexpr uint32_t kProcessesMax = 65536;
+inline constexpr uint32_t kCpusMax = 1u << 16;
 inline constexpr uint32_t kMappingsPerProcessMax = 1u << 20;
 inline constexpr uint32_t kFilesPerSnapshotMax = 1u << 20;
 inline constexpr uint64_t kProcFileBytesMax = 256ull << 20;  // one /proc file

@@ -3,6 +3,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "base/clock.h"
@@ -24,17 +25,17 @@ void Phase(const CheckpointOptions& options, std::string_view name, uint64_t tot
 Result<void> RefuseObstacles(const CheckpointOptions& options) {
   const std::vector<Obstacle> obstacles = TRY(Preflight(options));
   if (obstacles.empty()) return {};
-  std::string message = "this job cannot be checkpointed";
-  std::string hint;
+  Error error = Fail(ErrorKind::kUnsupported,
+                     fmt::format("'{}' cannot be checkpointed (nothing was changed):", options.lineage));
+  std::set<std::string> remedies;
   for (const Obstacle& obstacle : obstacles) {
-    message += obstacle.pid == 0
-                   ? fmt::format("\n  {}", obstacle.what)
-                   : fmt::format("\n  process {} ({}): {}", obstacle.pid, obstacle.process, obstacle.what);
-    if (!obstacle.remedy.empty() && hint.find(obstacle.remedy) == std::string::npos) {
-      hint += (hint.empty() ? "" : "; ") + obstacle.remedy;
-    }
+    error.message += "\n  ";
+    if (obstacle.pid != 0) error.message += fmt::format("{} (pid {}) ", obstacle.process, obstacle.pid);
+    error.message += obstacle.what;
+    if (obstacle.remedy.empty() || !remedies.insert(obstacle.remedy).second) continue;
+    error.hint += (error.hint.empty() ? "" : "; ") + obstacle.remedy;
   }
-  return Fail(ErrorKind::kUnsupported, message).WithHint(hint);
+  return error;
 }
 
 // A store that is sure to run full is refused before the job is touched. How well memory compresses is taken
@@ -246,12 +247,14 @@ Result<Manifest> TakeSnapshot(Store& store, const CheckpointOptions& options) {
   }
   Manifest manifest;
   for (const CapturedTask& task : captured.tasks) manifest.processes.push_back(WithMappings(task));
+  manifest.processes.insert(manifest.processes.end(), captured.zombies.begin(), captured.zombies.end());
   manifest.figures.capture = NameCapture(captured, &manifest.figures.capture_reason);
   Drained drained = TRY(Drain(captured, *pending, options));
   manifest.address_spaces = std::move(drained.address_spaces);
   manifest.shared_objects = std::move(drained.shared_objects);
   manifest.images = TRY(StoreImages(images.path(), *pending, corrections.details));
   manifest.files = TRY(files->Finish());
+  manifest.directories = files->directories();
   manifest.warnings = files->warnings();
 
   Phase(options, "commit");

@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -64,6 +65,9 @@ struct RestoreOptions {
   // ExternalResource::name -> our fd. What is missing becomes /dev/null (a terminal: an error).
   std::map<std::string, int> inherit_fds;
   bool keep_files = false;  // do not put files back
+  // Called with the root's pid (ours) when the processes are there and before any may run: what must be
+  // written down so that nobody loses sight of a running job. An error ends the restart.
+  std::function<Result<void>(pid_t root_pid)> before_it_runs;
   Progress* progress = nullptr;
 };
 

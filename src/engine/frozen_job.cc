@@ -40,6 +40,16 @@ Result<Fd> MemoryFile(const std::string& text) {
   return fd;
 }
 
+// They stay as they are while their parents stand still.
+Result<std::vector<ProcessInfo>> FindZombies(const std::vector<pid_t>& pids) {
+  std::vector<ProcessInfo> zombies;
+  for (const pid_t pid : pids) {
+    const ProcessStatus status = TRY(ReadStatus(pid));
+    if (status.zombie()) zombies.push_back(TRY(DescribeProcess(status, status.namespace_pids.back())));
+  }
+  return zombies;
+}
+
 }  // namespace
 
 FrozenJob::FrozenJob(const CheckpointOptions& options, JobTree tree, PendingSnapshot& pending,
@@ -143,6 +153,7 @@ Result<void> FrozenJob::CaptureOnce(pid_t pid) {
   if (std::exchange(captured_once_, true)) return {};
   cgroup_headroom_ = CgroupMemoryHeadroom(pid);
   tree_.pids = TRY(ReadTree(pid));
+  captured_.zombies = TRY(FindZombies(tree_.pids));
   return files_.CaptureFrozen(tree_.pids);
 }
 

@@ -40,6 +40,7 @@ struct CapturedTask {
 
 struct Captured {
   std::vector<CapturedTask> tasks;
+  std::vector<ProcessInfo> zombies;  // have ended and were not waited for: no memory, only a status
   SharedMemoryCapture shared;
   double freeze_ms = 0;
   uint64_t bytes_stored_frozen = 0;  // by CopyFrozen, straight into the store

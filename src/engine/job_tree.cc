@@ -12,6 +12,7 @@
 #include <set>
 #include <sstream>
 
+#include "linux/affinity.h"
 #include "linux/proc.h"
 
 namespace holdfast {
@@ -87,7 +88,13 @@ Result<ProcessInfo> DescribeProcess(const ProcessStatus& status, pid_t pid_in_na
   info.environment = ReadEnvironment(pid).value_or(std::vector<std::string>{});
   info.working_directory = ReadWorkingDirectory(pid).value_or("");
   const std::vector<pid_t> threads = ReadThreads(pid).value_or(std::vector<pid_t>{});
-  info.threads.assign(threads.begin(), threads.end());
+  for (const pid_t thread : threads) {
+    const Result<ProcessStatus> own = ReadStatus(thread);
+    const pid_t in_namespace = own ? own->namespace_pids.back() : thread;
+    info.threads.push_back(in_namespace);
+    const Result<std::optional<std::string>> cpus = ReadAffinity(thread);
+    if (cpus && cpus->has_value()) info.bindings.push_back({in_namespace, **cpus});
+  }
   const Result<std::vector<OpenFile>> files = ReadOpenFiles(pid);
   if (files) {
     for (const OpenFile& file : *files) info.files.push_back({file.fd, file.target});

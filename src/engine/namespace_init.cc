@@ -1,6 +1,7 @@
 #include "engine/namespace_init.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -10,7 +11,6 @@
 
 #include <cerrno>
 #include <csignal>
-#include <ctime>
 #include <utility>
 
 #include "base/fd.h"
@@ -21,7 +21,7 @@ namespace {
 constexpr int kExitSignalBase = 128;
 
 // Runs in a fork of a process that may have threads: only what is async-signal-safe.
-[[noreturn]] void RunInit(pid_t root, int ready) {
+[[noreturn]] void RunInit(pid_t root, int ready, int starter) {
   prctl(PR_SET_NAME, "holdfast-init");
   setsid();
   sigset_t every_signal;
@@ -31,15 +31,18 @@ constexpr int kExitSignalBase = 128;
                        mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) == 0;
   const char answer = mounted ? 1 : 0;
   if (write(ready, &answer, 1) != 1 || !mounted) _exit(kExitSignalBase);
-  syscall(SYS_close_range, 0, ~0u, 0);
+  if (dup2(starter, 0) != 0) _exit(kExitSignalBase);
+  syscall(SYS_close_range, 1, ~0u, 0);
   for (;;) {
     int status = 0;
     const pid_t ended = wait(&status);
     if (ended == root) _exit(WIFSIGNALED(status) ? kExitSignalBase + WTERMSIG(status) : WEXITSTATUS(status));
     if (ended < 0 && errno == ECHILD) {
-      // Before the restart, nobody is here; the first orphan wakes nobody. Look again soon.
-      timespec pause{0, 20'000'000};
-      nanosleep(&pause, nullptr);
+      // Before the restart, nobody is here; the first orphan wakes nobody. Look again soon, unless who
+      // started us is gone and nobody will come.
+      constexpr int kLookMilliseconds = 20;
+      pollfd end{0, 0, 0};
+      if (poll(&end, 1, kLookMilliseconds) > 0) _exit(kExitSignalBase);
     }
   }
 }
@@ -48,13 +51,20 @@ constexpr int kExitSignalBase = 128;
 
 Result<NamespaceInit> NamespaceInit::Start(pid_t root_in_namespace) {
   int ends[2];
+  int lifeline[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return FailErrno("pipe");
   const Fd read_end(ends[0]);
   Fd write_end(ends[1]);
+  if (pipe2(lifeline, O_CLOEXEC) != 0) return FailErrno("pipe");
+  const Fd starter(lifeline[0]);
+  Fd alive(lifeline[1]);
   const long pid = syscall(SYS_clone, CLONE_NEWPID | CLONE_NEWNS | SIGCHLD, 0, 0, 0, 0);
   if (pid < 0) return FailErrno("cannot make a pid namespace");
-  if (pid == 0) RunInit(root_in_namespace, write_end.get());
-  NamespaceInit init(static_cast<pid_t>(pid));
+  if (pid == 0) {
+    alive.Reset();
+    RunInit(root_in_namespace, write_end.get(), starter.get());
+  }
+  NamespaceInit init(static_cast<pid_t>(pid), std::move(alive));
   write_end.Reset();
   char answer = 0;
   if (read(read_end.get(), &answer, 1) != 1 || answer != 1) {
@@ -63,7 +73,8 @@ Result<NamespaceInit> NamespaceInit::Start(pid_t root_in_namespace) {
   return init;
 }
 
-NamespaceInit::NamespaceInit(NamespaceInit&& other) noexcept : pid_(std::exchange(other.pid_, 0)) {}
+NamespaceInit::NamespaceInit(NamespaceInit&& other) noexcept
+    : pid_(std::exchange(other.pid_, 0)), alive_(std::move(other.alive_)) {}
 
 NamespaceInit::~NamespaceInit() {
   if (pid_ == 0) return;

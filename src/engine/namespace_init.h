@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include "base/fd.h"
 #include "base/result.h"
 
 namespace holdfast {
@@ -21,8 +22,9 @@ class NamespaceInit {
   void Release() { pid_ = 0; }
 
  private:
-  explicit NamespaceInit(pid_t pid) : pid_(pid) {}
+  NamespaceInit(pid_t pid, Fd alive) : pid_(pid), alive_(std::move(alive)) {}
   pid_t pid_;
+  Fd alive_;  // closed with us: an init that nobody has come to ends then
 };
 
 }  // namespace holdfast

@@ -1,11 +1,11 @@
 // A hot restart, step by step.
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <signal.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <atomic>
+#include <map>
 #include <optional>
 #include <set>
 #include <thread>
@@ -21,10 +21,12 @@
 #include "engine/engine.h"
 #include "engine/job_tree.h"
 #include "engine/namespace_init.h"
+#include "engine/restored_processes.h"
 #include "engine/scratch_directory.h"
 #include "engine/snapshot_images.h"
 #include "files/files.h"
-#include "linux/pidfd.h"
+#include "linux/affinity.h"
+#include "linux/proc.h"
 #include "memory/fill.h"
 
 namespace holdfast {
@@ -92,24 +94,6 @@ Result<void> RefuseTakenPids(const Manifest& manifest, const std::vector<Process
       .WithHint("stop those processes, or give the job a pid namespace of its own: --pid-mode new-ns");
 }
 
-// Kills what has been restored so far, unless told that all went well.
-class HalfRestored {
- public:
-  HalfRestored() = default;
-  HalfRestored(const HalfRestored&) = delete;
-  HalfRestored& operator=(const HalfRestored&) = delete;
-  ~HalfRestored() {
-    if (complete_) return;
-    for (const Fd& task : tasks_) (void)SendSignal(task.get(), SIGKILL);
-  }
-  void Add(Fd pidfd) { tasks_.push_back(std::move(pidfd)); }
-  void Complete() { complete_ = true; }
-
- private:
-  std::vector<Fd> tasks_;
-  bool complete_ = false;
-};
-
 class Restart {
  public:
   Restart(const Manifest& manifest, const BlockReader& blocks, const RestoreOptions& options)
@@ -122,10 +106,13 @@ class Restart {
   Result<RestoreReport> Run(const CriuInstallation& criu, const ScratchDirectory& images,
                             const CriuPages& pages) {
     PluginServer server = TRY(PluginServer::Listen(images.path()));
+    // Should we die, CRIU must not: it ends at our plugin's next question, and the half restored tree with
+    // it.
     CriuCommand command{.criu = criu,
                         .socket_path = server.path(),
                         .image_directory = images.path(),
-                        .arguments = {"restore", "--restore-detached", "--ext-unix-sk"}};
+                        .arguments = {"restore", "--restore-detached", "--ext-unix-sk"},
+                        .outlives_us = true};
     std::optional<NamespaceInit> init;
     if (options_.pid_mode == PidMode::kNewNamespace) {
       init.emplace(TRY(NamespaceInit::Start(manifest_.root_pid)));
@@ -138,16 +125,16 @@ class Restart {
     }
     const Fd null = TRY(InheritDescriptors(command));
     Phase(options_, "restore", total_);
+    RestoredProcesses restored = TRY(RestoredProcesses::Await());
     Subprocess child = TRY(StartCriu(command));
-    HalfRestored half_restored;
-    Result<void> served = Serve(server, child, pages, half_restored);
+    Result<void> served = Serve(server, child, pages);
     server.HangUp();
     if (!served) child.Kill();
     const int status = TRY(child.Wait());
     if (!served) return Error(served.error());
     if (status != 0) return CriuError(command, status);
     if (report_.root_pid == 0) return Fail(ErrorKind::kCriu, "criu restored no process");
-    half_restored.Complete();
+    restored.Keep();
     report_.child_pid = init ? init->pid() : report_.root_pid;
     if (init) init->Release();
     report_.bytes_restored = filled_;
@@ -176,8 +163,7 @@ class Restart {
     return null;
   }
 
-  Result<void> Serve(PluginServer& server, const Subprocess& criu, const CriuPages& pages,
-                     HalfRestored& half_restored) {
+  Result<void> Serve(PluginServer& server, const Subprocess& criu, const CriuPages& pages) {
     for (;;) {
       std::optional<PluginMessage> message =
           TRY(server.Next(criu.pidfd(), limits::kCriuDumpSecondsMax * 1000));
@@ -186,16 +172,40 @@ class Restart {
         TRY(server.Reply(PluginReplyKind::kProceed));
         continue;
       }
-      const pid_t pid_in_namespace = message->request.pid;
-      const pid_t pid = message->pid;
-      half_restored.Add(std::move(message->pidfd));
-      if (report_.root_pid == 0) report_.root_pid = pid;
-      Result<void> filled = Fill(pid, pid_in_namespace, pages);
-      if (!filled) {
+      Result<void> completed = Complete(message->pid, message->request.pid, pages);
+      if (!completed) {
         (void)server.Reply(PluginReplyKind::kAbort);
-        return filled;
+        return completed;
       }
       TRY(server.Reply(PluginReplyKind::kProceed));
+    }
+  }
+
+  // What CRIU leaves to us in a process that is otherwise there, and stopped. The root comes first.
+  Result<void> Complete(pid_t pid, pid_t pid_in_namespace, const CriuPages& pages) {
+    if (report_.root_pid == 0) {
+      report_.root_pid = pid;
+      if (options_.before_it_runs) TRY(options_.before_it_runs(pid));
+    }
+    BindThreads(pid, pid_in_namespace);
+    return Fill(pid, pid_in_namespace, pages);
+  }
+
+  // CRIU 4.1 restores no CPU affinity. A CPU that is not there (any more) binds nothing: said, and left.
+  void BindThreads(pid_t pid, pid_t pid_in_namespace) {
+    for (const ProcessInfo& process : manifest_.processes) {
+      if (process.pid != pid_in_namespace || process.bindings.empty()) continue;
+      std::map<pid_t, pid_t> threads;  // the job's id -> ours
+      for (const pid_t thread : ReadThreads(pid).value_or(std::vector<pid_t>{})) {
+        const Result<ProcessStatus> status = ReadStatus(thread);
+        if (status) threads[status->namespace_pids.back()] = thread;
+      }
+      for (const ProcessInfo::Binding& binding : process.bindings) {
+        const auto thread = threads.find(binding.thread);
+        if (thread == threads.end()) continue;
+        const Result<void> bound = SetAffinity(thread->second, binding.cpus);
+        if (!bound && options_.progress != nullptr) options_.progress->Note(bound.error().message);
+      }
     }
   }
 
@@ -236,7 +246,7 @@ Result<RestoreReport> Restore(const Store& store, const Manifest& manifest, cons
   std::vector<std::string> files_put_back;
   if (!options.keep_files) {
     Phase(options, "files");
-    files_put_back = TRY(PutFilesBack(manifest.files, *blocks, "", options.progress));
+    files_put_back = TRY(PutFilesBack(manifest.files, manifest.directories, *blocks, "", options.progress));
   }
   RestoreReport report = TRY(Restart(manifest, *blocks, options).Run(criu, images, pages));
   report.files_put_back = std::move(files_put_back);

@@ -68,6 +68,7 @@ class Capture final : public FileCapture {
   Result<void> PrepareRunning(const std::vector<pid_t>& pids);
   Result<void> CaptureFrozen(const std::vector<pid_t>& pids) override;
   Result<std::vector<FileState>> Finish() override;
+  const std::vector<DirectoryState>& directories() const override { return directories_; }
   const std::vector<std::string>& warnings() const override { return warnings_; }
 
  private:
@@ -78,6 +79,7 @@ class Capture final : public FileCapture {
   Result<void> Look(const FoundFile& found);
   Result<void> LookAt(TrackedFile& file, bool was_append_only, bool was_mapped);
   Result<void> LookForSidecars();
+  void LookAtDirectories();
   Result<void> Compare();
   Result<void> CompareRange(const BlockRange& range);
   Result<void> StoreKept();
@@ -96,6 +98,7 @@ class Capture final : public FileCapture {
   std::vector<BlockRange> to_compare_;
   KeptBytes kept_;
   std::mutex unreadable_mutex_;
+  std::vector<DirectoryState> directories_;
   std::vector<std::string> warnings_;
 };
 
@@ -144,6 +147,7 @@ Result<void> Capture::CaptureFrozen(const std::vector<pid_t>& pids) {
   frozen_.reserve(found.files.size());
   for (const FoundFile& file : found.files) TRY(Look(file));
   TRY(LookForSidecars());
+  LookAtDirectories();
   TRY(Compare());
   if (watch.ElapsedMs() > kLongComparisonMs && !to_compare_.empty()) {
     uint64_t blocks = 0;
@@ -221,6 +225,24 @@ Result<void> Capture::LookForSidecars() {
     }
   }
   return {};
+}
+
+// One that cannot be looked at is not made again; the files in it are put back all the same when it is there.
+void Capture::LookAtDirectories() {
+  std::map<std::string, DirectoryState> known;  // a directory's path sorts before those in it
+  for (const FrozenFile& file : frozen_) {
+    const std::string root = fmt::format("/proc/{}/root", file.tracked->found.pid);
+    std::string path = file.state.path;
+    for (size_t slash = path.rfind('/'); slash != std::string::npos && slash > 0; slash = path.rfind('/')) {
+      path.resize(slash);
+      if (known.contains(path)) break;
+      struct stat status {};
+      if (::stat((root + path).c_str(), &status) != 0 || !S_ISDIR(status.st_mode)) continue;
+      known[path] = {path, status.st_mode & 07777, status.st_uid, status.st_gid};
+    }
+  }
+  directories_.clear();
+  for (auto& [path, state] : known) directories_.push_back(std::move(state));
 }
 
 Result<void> Capture::Compare() {

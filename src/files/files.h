@@ -45,15 +45,19 @@ class FileCapture {
   virtual Result<void> CaptureFrozen(const std::vector<pid_t>& pids) = 0;
   // Stores what CaptureFrozen kept and the tails of append-only files (up to their size at the freeze).
   virtual Result<std::vector<FileState>> Finish() = 0;
+  // The directories on the way to those files, outer ones first.
+  virtual const std::vector<DirectoryState>& directories() const = 0;
   // Sentences for the snapshot's warnings.
   virtual const std::vector<std::string>& warnings() const = 0;
 };
 
 // Makes the files on disk what they were: content (truncating what only grew), mode, owner, and files that
-// are gone. `root`: prefix for every path (tests, other roots), normally empty. Returns one sentence for each
-// file it changed. Refuses to follow a symlink that was not there at the checkpoint, and anything that is not
-// a regular file.
-Result<std::vector<std::string>> PutFilesBack(const std::vector<FileState>& files, const BlockReader& blocks,
-                                              const std::string& root, Progress* progress);
+// are gone, with the `directories` that they were in. `root`: prefix for every path (tests, other roots),
+// normally empty. Returns one sentence for each file it changed. Refuses to follow a symlink that was not
+// there at the checkpoint, and anything that is not a regular file.
+Result<std::vector<std::string>> PutFilesBack(const std::vector<FileState>& files,
+                                              const std::vector<DirectoryState>& directories,
+                                              const BlockReader& blocks, const std::string& root,
+                                              Progress* progress);
 
 }  // namespace holdfast

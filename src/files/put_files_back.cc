@@ -58,14 +58,19 @@ struct Return {
 
 class Putter {
  public:
-  Putter(const BlockReader& blocks, const std::string& root, Progress* progress)
-      : blocks_(blocks), root_path_(root.empty() ? "/" : root), progress_(progress) {}
+  Putter(const std::vector<DirectoryState>& directories, const BlockReader& blocks, const std::string& root,
+         Progress* progress)
+      : directories_(directories),
+        blocks_(blocks),
+        root_path_(root.empty() ? "/" : root),
+        progress_(progress) {}
 
   Result<std::vector<std::string>> Run(const std::vector<FileState>& files);
 
  private:
   Result<void> Open(const FileState& state);
   Result<void> CheckNotKept(const Return& file) const;
+  Result<void> MakeDirectoriesOf(const std::string& path);
   Result<void> Create(Return& file);
   Result<void> RestoreLength(Return& file);
   Result<void> RestoreRange(const BlockRange& range);
@@ -76,6 +81,7 @@ class Putter {
   Error Refused(const std::string& path, int error_number) const;
   void Describe(const Return& file);
 
+  const std::vector<DirectoryState>& directories_;
   const BlockReader& blocks_;
   std::string root_path_;
   Progress* progress_;
@@ -170,8 +176,31 @@ Result<void> Putter::CheckNotKept(const Return& file) const {
       .WithHint("put the file back from elsewhere, then resume again");
 }
 
+// Those on the way to `path` that the snapshot knows and that are gone.
+Result<void> Putter::MakeDirectoriesOf(const std::string& path) {
+  for (const DirectoryState& directory : directories_) {
+    if (!path.starts_with(directory.path + "/")) continue;
+    const std::filesystem::path where(directory.path);
+    const Fd parent(
+        OpenWithoutLinks(root_.get(), where.parent_path().string(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!parent.valid()) return Refused(directory.path, errno);
+    const std::string name = where.filename().string();
+    if (::mkdirat(parent.get(), name.c_str(), 0700) != 0) {
+      if (errno == EEXIST) continue;
+      return Refused(directory.path, errno);
+    }
+    if (::fchownat(parent.get(), name.c_str(), directory.uid, directory.gid, AT_SYMLINK_NOFOLLOW) != 0 ||
+        ::fchmodat(parent.get(), name.c_str(), directory.mode, 0) != 0) {
+      return Refused(directory.path, errno);
+    }
+    sentences_.push_back(fmt::format("{}: made again; it was gone", directory.path));
+  }
+  return {};
+}
+
 Result<void> Putter::Create(Return& file) {
   const FileState& state = *file.state;
+  TRY(MakeDirectoriesOf(state.path));
   file.fd.Reset(
       OpenWithoutLinks(root_.get(), state.path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   file.created = true;
@@ -311,9 +340,11 @@ void Putter::Describe(const Return& file) {
 
 }  // namespace
 
-Result<std::vector<std::string>> PutFilesBack(const std::vector<FileState>& files, const BlockReader& blocks,
-                                              const std::string& root, Progress* progress) {
-  return Putter(blocks, root, progress).Run(files);
+Result<std::vector<std::string>> PutFilesBack(const std::vector<FileState>& files,
+                                              const std::vector<DirectoryState>& directories,
+                                              const BlockReader& blocks, const std::string& root,
+                                              Progress* progress) {
+  return Putter(directories, blocks, root, progress).Run(files);
 }
 
 }  // namespace holdfast

@@ -91,6 +91,14 @@ struct FileState {
   Blob content;
 };
 
+// A directory on the way to such a file: made again when it is missing.
+struct DirectoryState {
+  std::string path;
+  uint32_t mode = 0;  // permission bits and setuid/setgid/sticky
+  uint32_t uid = 0;
+  uint32_t gid = 0;
+};
+
 struct ProcessInfo {
   int32_t pid = 0;
   int32_t parent = 0;
@@ -101,6 +109,11 @@ struct ProcessInfo {
   std::string working_directory;
   std::vector<std::string> environment;  // NAME=value
   std::vector<int32_t> threads;
+  struct Binding {
+    int32_t thread = 0;
+    std::string cpus;  // "0-3,8"
+  };
+  std::vector<Binding> bindings;  // threads that may not run on every CPU
   uint64_t resident_bytes = 0;
   struct Mapping {
     uint64_t start = 0;
@@ -157,7 +170,8 @@ struct Manifest {
   std::vector<SharedObject> shared_objects;
   std::vector<ImageFile> images;
   std::vector<FileState> files;
-  std::vector<std::string> segments;  // names, as in the store's segments/
+  std::vector<DirectoryState> directories;  // above `files`, outer ones first
+  std::vector<std::string> segments;        // names, as in the store's segments/
   std::vector<BlockRef> blocks;
 };
 

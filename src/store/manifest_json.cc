@@ -58,6 +58,10 @@ Json EncodeProcess(const ProcessInfo& process) {
   for (const ProcessInfo::OpenFile& file : process.files) {
     files.push_back({{"fd", file.fd}, {"target", EncodeText(file.target)}});
   }
+  Json bindings = Json::array();
+  for (const ProcessInfo::Binding& binding : process.bindings) {
+    bindings.push_back({{"thread", binding.thread}, {"cpus", EncodeText(binding.cpus)}});
+  }
   return {{"pid", process.pid},
           {"parent", process.parent},
           {"session", process.session},
@@ -67,6 +71,7 @@ Json EncodeProcess(const ProcessInfo& process) {
           {"working_directory", EncodeText(process.working_directory)},
           {"environment", EncodeTexts(process.environment)},
           {"threads", process.threads},
+          {"bindings", std::move(bindings)},
           {"resident_bytes", process.resident_bytes},
           {"mappings", std::move(mappings)},
           {"files", std::move(files)}};
@@ -85,6 +90,12 @@ ProcessInfo DecodeProcess(const Json& json, std::string& problem) {
   fields.Get("environment", process.environment);
   fields.Get("threads", process.threads);
   fields.Get("resident_bytes", process.resident_bytes);
+  for (const Json& item : fields.Array("bindings", limits::kProcessesMax)) {
+    ProcessInfo::Binding& binding = process.bindings.emplace_back();
+    JsonFields binding_fields(item, "binding", problem);
+    binding_fields.Get("thread", binding.thread);
+    binding_fields.Get("cpus", binding.cpus);
+  }
   for (const Json& item : fields.Array("mappings", limits::kMappingsPerProcessMax)) {
     ProcessInfo::Mapping& mapping = process.mappings.emplace_back();
     JsonFields mapping_fields(item, "mapping", problem);
@@ -129,6 +140,23 @@ FileState DecodeFile(const Json& json, uint64_t& blocks, std::string& problem) {
   fields.Get("content_bytes", file.content.bytes);
   fields.Get("blocks", blocks);
   return file;
+}
+
+Json EncodeDirectory(const DirectoryState& directory) {
+  return {{"path", EncodeText(directory.path)},
+          {"mode", directory.mode},
+          {"uid", directory.uid},
+          {"gid", directory.gid}};
+}
+
+DirectoryState DecodeDirectory(const Json& json, std::string& problem) {
+  DirectoryState directory;
+  JsonFields fields(json, "directory", problem);
+  fields.Get("path", directory.path);
+  fields.Get("mode", directory.mode);
+  fields.Get("uid", directory.uid);
+  fields.Get("gid", directory.gid);
+  return directory;
 }
 
 }  // namespace
@@ -248,11 +276,15 @@ std::string EncodeObjects(const Manifest& manifest) {
   }
   Json files = Json::array();
   for (const FileState& file : manifest.files) files.push_back(EncodeFile(file));
+  Json directories = Json::array();
+  for (const DirectoryState& directory : manifest.directories)
+    directories.push_back(EncodeDirectory(directory));
   return PrintJson({{"processes", std::move(processes)},
                     {"address_spaces", std::move(spaces)},
                     {"shared_objects", std::move(shared)},
                     {"images", std::move(images)},
-                    {"files", std::move(files)}});
+                    {"files", std::move(files)},
+                    {"directories", std::move(directories)}});
 }
 
 Result<ObjectCounts> DecodeObjects(std::string_view bytes, const std::string& where, Manifest& manifest) {
@@ -285,6 +317,9 @@ Result<ObjectCounts> DecodeObjects(std::string_view bytes, const std::string& wh
   }
   for (const Json& item : fields.Array("files", limits::kFilesPerSnapshotMax)) {
     manifest.files.push_back(DecodeFile(item, counts.blocks.emplace_back(), problem));
+  }
+  for (const Json& item : fields.Array("directories", limits::kFilesPerSnapshotMax)) {
+    manifest.directories.push_back(DecodeDirectory(item, problem));
   }
   if (!problem.empty()) return Wrong(where, problem);
   return counts;

@@ -68,10 +68,28 @@ TEST_F(PutFilesBackTest, MissingFileComesBackWhole) {
   EXPECT_EQ(Stat("f").st_mode & 07777U, 04750U);
 }
 
-TEST_F(PutFilesBackTest, MissingDirectoryIsNamed) {
+TEST_F(PutFilesBackTest, MissingDirectoriesComeBackWithOwnerAndMode) {
+  ASSERT_TRUE(std::filesystem::create_directories(Path("sub/below")));
+  ASSERT_EQ(::chmod(Path("sub").c_str(), 01750), 0);
+  ASSERT_EQ(::chown(Path("sub/below").c_str(), 1234, 5678), 0);
+  Take("sub/below/f", "content");
+  std::filesystem::remove_all(Path("sub"));
+  const auto said = PutBack();
+  ASSERT_OK(said);
+  EXPECT_THAT(*said, ElementsAre(Path("sub") + ": made again; it was gone",
+                                 Path("sub/below") + ": made again; it was gone",
+                                 Path("sub/below/f") + ": recreated (7 B)"));
+  EXPECT_EQ(ReadWholeFile(Path("sub/below/f")), "content");
+  EXPECT_EQ(Stat("sub").st_mode & 07777U, 01750U);
+  EXPECT_EQ(Stat("sub/below").st_uid, 1234U);
+  EXPECT_EQ(Stat("sub/below").st_gid, 5678U);
+}
+
+TEST_F(PutFilesBackTest, MissingDirectoryThatTheSnapshotDoesNotKnowIsNamed) {
   ASSERT_TRUE(std::filesystem::create_directory(Path("sub")));
   Take("sub/f", "content");
   std::filesystem::remove_all(Path("sub"));
+  manifest_.directories.clear();
   const auto said = PutBack();
   ASSERT_FALSE(said);
   EXPECT_EQ(said.error().kind, ErrorKind::kNotFound);

@@ -132,6 +132,7 @@ class FileCaptureTest : public ::testing::Test {
     warnings_ = (*capture)->warnings();
     Manifest manifest;
     manifest.files = std::move(*files);
+    manifest.directories = (*capture)->directories();
     const Result<SnapshotId> id = (*pending)->Commit(manifest, {});
     ASSERT_OK(id);
     Result<Manifest> loaded = store_->Load(*id);
@@ -148,7 +149,7 @@ class FileCaptureTest : public ::testing::Test {
 
   Result<std::vector<std::string>> PutBack() {
     const std::unique_ptr<BlockReader> blocks = TRY(store_->OpenBlocks(manifest_));
-    return PutFilesBack(manifest_.files, *blocks, "", nullptr);
+    return PutFilesBack(manifest_.files, manifest_.directories, *blocks, "", nullptr);
   }
 
   TemporaryDirectory directory_;
