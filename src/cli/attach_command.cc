@@ -6,6 +6,7 @@
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "job/checkpoint_target.h"
+#include "job/signal_fence.h"
 #include "job/supervised_job.h"
 
 namespace holdfast {
@@ -24,13 +25,15 @@ Result<int> Run(const GlobalOptions& global, const std::string& name) {
   const Store store = TRY(global.OpenStore());
   const JobBook book(store.JobsDirectory());
   const JobRecord record = TRY(FindJob(book, name));
-  if (!record.terminal) {
+  AttachEnd end = AttachEnd::kDetached;
+  if (record.terminal) {
+    if (!global.quiet) PrintNotice("attached to '" + name + "'; Ctrl-P Ctrl-Q leaves it running");
+    end = TRY(AttachToTerminal(book.DirectoryOf(name)));
+  } else {
+    const SignalFence fence;
     if (!global.quiet) PrintNotice("following the output of '" + name + "'; Ctrl-C leaves it alone");
-    TRY(ShowJobLogs(book, record, /*from_start=*/false, /*follow=*/true));
-    return StatusOf(book, name);
+    end = TRY(FollowJobLogs(book, record, /*from_start=*/false, SignalFence::StopRequested));
   }
-  if (!global.quiet) PrintNotice("attached to '" + name + "'; Ctrl-P Ctrl-Q leaves it running");
-  const AttachEnd end = TRY(AttachToTerminal(book.DirectoryOf(name)));
   if (end == AttachEnd::kJobEnded) return StatusOf(book, name);
   if (!global.quiet) PrintNotice("detached from '" + name + "', which runs on");
   return 0;

@@ -18,7 +18,11 @@ Result<int> Run(const GlobalOptions& global, const Flags& flags) {
   const Store store = TRY(global.OpenStore());
   const JobBook book(store.JobsDirectory());
   const JobRecord record = TRY(book.Load(flags.job));
-  TRY(ShowJobLogs(book, record, /*from_start=*/true, flags.follow));
+  if (!flags.follow) {
+    TRY(ShowJobLogs(book, record));
+  } else {
+    TRY(FollowJobLogs(book, record, /*from_start=*/true, [] { return false; }));
+  }
   return 0;
 }
 

@@ -106,31 +106,51 @@ Result<AttachEnd> AttachToTerminal(const std::filesystem::path& job_directory) {
   }
 }
 
-Result<void> ShowJobLogs(const JobBook& book, const JobRecord& record, bool from_start, bool follow) {
-  const std::vector<LogFile> logs = LogFilesOf(book.DirectoryOf(record.name), record.merged_output);
+namespace {
+
+struct LogPositions {
+  std::vector<LogFile> logs;
   std::vector<uint64_t> offsets;
-  for (const LogFile& log : logs) {
+};
+
+Result<LogPositions> PositionsOf(const JobBook& book, const JobRecord& record, bool from_start) {
+  LogPositions positions;
+  positions.logs = LogFilesOf(book.DirectoryOf(record.name), record.merged_output);
+  for (const LogFile& log : positions.logs) {
     struct stat now {};
     if (::stat(log.path.c_str(), &now) != 0) {
       return FailErrno("'" + record.name + "' has no log")
           .WithHint("Holdfast keeps the output of jobs that it started or resumed");
     }
-    offsets.push_back(from_start ? 0 : static_cast<uint64_t>(now.st_size));
+    positions.offsets.push_back(from_start ? 0 : static_cast<uint64_t>(now.st_size));
   }
-  if (!follow) {
-    for (size_t i = 0; i < logs.size(); ++i) TRY(CopyLog(logs[i], offsets[i]));
-    return {};
-  }
-  const std::unique_ptr<JobOutput> output = TRY(FollowLogs(logs, offsets));
-  for (;;) {
+  return positions;
+}
+
+}  // namespace
+
+Result<void> ShowJobLogs(const JobBook& book, const JobRecord& record) {
+  const LogPositions positions = TRY(PositionsOf(book, record, /*from_start=*/true));
+  for (size_t i = 0; i < positions.logs.size(); ++i) TRY(CopyLog(positions.logs[i], positions.offsets[i]));
+  return {};
+}
+
+Result<AttachEnd> FollowJobLogs(const JobBook& book, const JobRecord& record, bool from_start,
+                                const std::function<bool()>& stop) {
+  const LogPositions positions = TRY(PositionsOf(book, record, from_start));
+  const std::unique_ptr<JobOutput> output = TRY(FollowLogs(positions.logs, positions.offsets));
+  AttachEnd end = AttachEnd::kDetached;
+  while (!stop()) {
     const Result<JobRecord> now = book.Load(record.name);
-    if (!now) break;  // removed
-    const JobState state = book.StateOf(*now);
-    if (state != JobState::kRunning && state != JobState::kUnsupervised) break;
+    const JobState state = now ? book.StateOf(*now) : JobState::kLost;  // removed
+    if (state != JobState::kRunning && state != JobState::kUnsupervised) {
+      end = AttachEnd::kJobEnded;
+      break;
+    }
     std::this_thread::sleep_for(kJobGlance);
   }
   output->Finish();
-  return {};
+  return end;
 }
 
 }  // namespace holdfast

@@ -2,7 +2,6 @@
 
 #include "job/checkpoint_target.h"
 #include "job/job_book.h"
-#include "job/obstacles.h"
 #include "job/stop_request.h"
 #include "job/supervised_job.h"
 
@@ -52,12 +51,6 @@ CheckpointOptions EngineOptions(const CheckpointRequest& request, const JobRecor
   return options;
 }
 
-Result<void> RequireNoObstacles(const CheckpointOptions& options) {
-  const std::vector<Obstacle> obstacles = TRY(Preflight(options));
-  if (obstacles.empty()) return {};
-  return DescribeObstacles("'" + options.lineage + "'", obstacles);
-}
-
 }  // namespace
 
 Result<Manifest> CheckpointJob(Store& store, const CheckpointRequest& request) {
@@ -67,7 +60,6 @@ Result<Manifest> CheckpointJob(Store& store, const CheckpointRequest& request) {
   const StoreLock lock = TRY(WaitForJobLock(store, name, request.progress));
   const JobRecord record = TRY(FindTarget(book, request));  // as it is now that nobody changes it
   const CheckpointOptions options = EngineOptions(request, record);
-  TRY(RequireNoObstacles(options));
 
   const Result<JobRecord> written = book.Load(record.name);
   const bool known = written.has_value();

@@ -64,13 +64,14 @@ Result<JobRecord> RecordFor(const JobBook& book, const Manifest& manifest) {
 
 // The ends outside the job, and what takes their places.
 struct Replacements {
+  Fd in;
   std::optional<LogStreams> logs;
   std::optional<TerminalStreams> terminal;
   std::map<std::string, int> inherit_fds;
 };
 
 Result<Replacements> OpenReplacements(const std::filesystem::path& directory, const JobRecord& record,
-                                      const Manifest& manifest) {
+                                      const Manifest& manifest, const Notices& notices) {
   using Kind = ExternalResource::Kind;
   const std::vector<ExternalResource> resources = ExternalResources(manifest);
   const bool terminal =
@@ -82,11 +83,17 @@ Result<Replacements> OpenReplacements(const std::filesystem::path& directory, co
   } else {
     replacements.logs = TRY(OpenLogStreams(directory, record.merged_output, /*fresh=*/false));
   }
+  const std::string input = TargetOfRoot(manifest, STDIN_FILENO);
   const std::string errors = TargetOfRoot(manifest, STDERR_FILENO);
   for (const ExternalResource& resource : resources) {
     int fd = -1;  // /dev/null
     if (resource.kind == Kind::kTerminal) {
       fd = replacements.terminal->pty.slave.get();
+    } else if (resource.kind == Kind::kPipeReadEnd && resource.name == input) {
+      std::string notice;
+      replacements.in = TRY(OpenJobStdin(&notice));
+      if (!notice.empty()) notices(NoticeKind::kProblem, notice);
+      fd = replacements.in.get();
     } else if (resource.kind == Kind::kPipeWriteEnd && terminal) {
       fd = replacements.terminal->log.get();
     } else if (resource.kind == Kind::kPipeWriteEnd) {
@@ -148,7 +155,7 @@ Result<int> ResumeJob(Store& store, const ResumeOptions& options) {
   if (!book.Has(record.name)) TRY(book.Save(record));
   RemoveStopRequest(directory);
   if (options.background) TRY(MoveToBackground(directory));
-  Replacements replacements = TRY(OpenReplacements(directory, record, manifest));
+  Replacements replacements = TRY(OpenReplacements(directory, record, manifest, options.notices));
   record.terminal = replacements.terminal.has_value();
   std::vector<LogFile> logs;
   std::vector<uint64_t> offsets;
@@ -160,21 +167,15 @@ Result<int> ResumeJob(Store& store, const ResumeOptions& options) {
   restore.inherit_fds = replacements.inherit_fds;
   restore.keep_files = options.keep_files;
   restore.progress = options.progress;
-  Result<RestoreReport> report = Restore(store, manifest, restore);
-  if (!report) return ExplainRestore(report.error(), options);
-
-  // From here on the job runs: a record that cannot be written means a job that nobody could find.
-  auto write_down = [&]() -> Result<void> {
-    record.job = TRY(IdentifyProcess(report->root_pid));
+  restore.before_it_runs = [&](pid_t root_pid) -> Result<void> {
+    record.job = TRY(IdentifyProcess(root_pid));
     record.supervisor = TRY(IdentifyProcess(::getpid()));
     record.started_ms = WallClockMs();
     record.ending.reset();
     return book.Save(record);
   };
-  if (const Result<void> written = write_down(); !written) {
-    KillTree(report->root_pid);
-    return written.error();
-  }
+  Result<RestoreReport> report = Restore(store, manifest, restore);
+  if (!report) return ExplainRestore(report.error(), options);
   lock.reset();
   if (!record.terminal || options.background) LetGoOfStdin();
   fence.HoldChildSignal();
