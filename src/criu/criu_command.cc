@@ -42,7 +42,8 @@ struct KnownFailure {
   const char* words;
   const char* hint;
 };
-constexpr std::array<KnownFailure, 9> kKnownFailures = {{
+constexpr std::array<KnownFailure, 10> kKnownFailures = {{
+    {"Timeout reached", "the machine was too busy to stop every thread of the job in time; try again"},
     {"Can't fork for",
      "a process id of the job is taken; `--pid-mode new-ns` gives the job a pid namespace of its own"},
     {"do not match expected", "a process id of the job is taken; use --pid-mode new-ns"},

@@ -28,17 +28,6 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "slow: takes more than some ten seconds")
 
 
-# One test id a line: those that fail today, or have not been seen to pass yet. Each is a debt to be paid.
-KNOWN_FAILURES = pathlib.Path(__file__).with_name("known_failures.txt")
-
-
-def pytest_collection_modifyitems(items):
-    known = set(KNOWN_FAILURES.read_text().splitlines()) if not os.environ.get("HOLDFAST_RUN_KNOWN_FAILURES") else set()
-    for item in items:
-        if f"{item.path.name}::{item.name}" in known:
-            item.add_marker(pytest.mark.skip(reason="known to fail, or not seen to pass yet (known_failures.txt)"))
-
-
 def store_directory():
     return os.environ.get("HOLDFAST_TEST_DIRECTORY", "/var/tmp")
 

@@ -40,6 +40,16 @@ def test_output_goes_to_the_terminal_and_to_the_log(holdfast):
     assert (logs.status, logs.out, logs.err) == (0, "to out\nno-newline", "to err\n")
 
 
+def test_output_into_one_file_keeps_its_order(holdfast):
+    """2>&1: one log, and the lines of both streams as they came."""
+    script = "for i in $(seq 200); do echo out $i; echo err $i >&2; done"
+    process = holdfast.start("run", "--quiet", "--name", "merged", "--", "sh", "-c", script)  # both into one file
+    assert process.wait(world.HANG_GUARD_S) == 0
+    expected = "".join(f"out {number}\nerr {number}\n" for number in range(1, 201))
+    assert process.output.read_text() == expected
+    assert holdfast.run("logs", "merged").out == expected
+
+
 def test_much_output_is_all_there(holdfast):
     answer = holdfast.run("run", "--quiet", "--name", "much", "--", "sh", "-c", "seq 200000; seq 5 >&2")
     assert answer.out == "".join(f"{number}\n" for number in range(1, 200001))
@@ -102,7 +112,7 @@ def counted(job):
 @pytest.mark.parametrize("way", ["SIGTERM", "--stop"])
 def test_stopped_after_a_last_snapshot_and_resumed(way, subject, holdfast):
     job = subject("prints_numbers")
-    run = holdfast.start("run", "--name", job.name, "--", *job.command)
+    run = holdfast.start("run", "--name", job.name, "--", *job.command, stderr=subprocess.DEVNULL)
     job.wait_ready()
     job.pid, job.supervisor = job.pid_inside, run.pid
     job.wait_rounds(5)

@@ -175,7 +175,7 @@ def test_supervisor_killed(subject, holdfast):
 def test_supervisor_killed_while_output_flows(subject, holdfast):
     """No SIGPIPE, no line lost, and a restart takes the log back to where it was."""
     job = subject("prints_numbers")
-    process = holdfast.start("run", "--name", job.name, "--", *job.command)
+    process = holdfast.start("run", "--name", job.name, "--", *job.command, stderr=subprocess.DEVNULL)
     job.wait_ready()
     job.pid, job.supervisor = job.pid_inside, process.pid
     job.wait_rounds(5)
@@ -258,6 +258,36 @@ def test_restart_that_fails_half_way(subject, holdfast, real_criu):
         world.wait_until(lambda: not holdfast.ours(), lambda: f"left: {holdfast.strangers()}", seconds=30)
     job.resume()
     job.wait_rounds(3)
+
+
+def test_resume_killed_at_random_moments(subject, holdfast, seed):
+    """kill -9 of the restart itself: CRIU ends without it, no half of the job stays, its pids are free for the next try."""
+    job = subject("process_tree", 6, 16).run()
+    job.checkpoint()
+    job.kill()
+    chance = random.Random(seed)
+    job.resume()
+    longest = job.resume_seconds
+    job.kill()
+    cut_off = 0
+    for _ in range(8):
+        process = holdfast.start("resume", job.name, output="killed-resume")
+        delay = chance.uniform(0, longest)
+        time.sleep(delay)
+        process.kill()
+        process.wait()
+        holdfast.popens.remove(process)
+        holdfast.transcript.append(f"resume killed after {delay:.4f} s")
+        row = holdfast.row(job.name)
+        if row["state"] == "unsupervised":  # it ran already, and goes on
+            world.kill_tree(row["pid"])
+        else:
+            cut_off += 1
+        world.wait_until(lambda: not holdfast.ours(), lambda: f"left: {holdfast.strangers()}", seconds=30)
+    assert cut_off > 1, cut_off
+    job.resume()
+    job.wait_rounds(3)
+    holdfast.verify()
 
 
 def test_criu_killed_while_it_dumps(subject, holdfast, real_criu, seed):

@@ -1,5 +1,5 @@
 // The set of open descriptors, where each leads and its flags never change; nor do the threads or the sizes
-// of memory.
+// of memory. descriptors_hold DIR ["directory"]: with one opened as O_PATH | O_DIRECTORY.
 #include <dirent.h>
 
 #include "subject.h"
@@ -30,7 +30,9 @@ int main(int argc, char** argv) {
   SUBJECT_CHECK(pipe2(pipe_fds, O_NONBLOCK | O_CLOEXEC) == 0);
   SUBJECT_CHECK(dup3(pipe_fds[0], 200, 0) == 200 && dup2(pipe_fds[1], 77) == 77);
   SUBJECT_CHECK(open("/dev/null", O_RDWR) >= 0 && open("/etc/passwd", O_RDONLY | O_NOATIME) >= 0 &&
-                open("/proc/self/exe", O_RDONLY) >= 0 && open("/", O_PATH | O_DIRECTORY) >= 0);
+                open("/proc/self/exe", O_RDONLY) >= 0 && open("/", O_PATH) >= 0);
+  const int more = strcmp(SubjectArgument(argc, argv, 2, ""), "directory") == 0 ? O_DIRECTORY : 0;
+  SUBJECT_CHECK(open("/usr", O_PATH | more) >= 0);
   char* memory = SubjectMap(32 << 20, MAP_PRIVATE);
   SubjectFill(memory, 32 << 20, 1);
   static char first[8192], now[8192];
