@@ -5,6 +5,7 @@
 #include <array>
 #include <filesystem>
 
+#include "criu/kerndat_cache.h"
 #include "criu_plugin/protocol.h"
 #include "linux/proc.h"
 
@@ -30,6 +31,9 @@ Result<Subprocess> StartCriu(const CriuCommand& command) {
   options.environment = {{"LD_PRELOAD", command.criu.plugin_directory + "/" + kPluginLibrary},
                          {kPluginSocketVariable, command.socket_path},
                          {"CRIU_CONFIG_FILE", ""}};
+  if (const std::string directory = KerndatDirectory(); !directory.empty()) {
+    options.environment.emplace_back(kKerndatVariable, directory);
+  }
   options.descriptors = command.descriptors;
   options.enter_namespaces_of = command.enter_namespaces_of;
   options.outlives_us = command.outlives_us;
@@ -41,9 +45,11 @@ namespace {
 struct KnownFailure {
   const char* words;
   const char* hint;
+  bool bad_luck = false;  // the next try may well succeed
 };
-constexpr std::array<KnownFailure, 10> kKnownFailures = {{
-    {"Timeout reached", "the machine was too busy to stop every thread of the job in time; try again"},
+constexpr std::array<KnownFailure, 11> kKnownFailures = {{
+    {"Timeout reached", "the machine was too busy to stop every thread of the job in time", true},
+    {"Zombie thread", "a thread ended while the job was being stopped", true},
     {"Can't fork for",
      "a process id of the job is taken; `--pid-mode new-ns` gives the job a pid namespace of its own"},
     {"do not match expected", "a process id of the job is taken; use --pid-mode new-ns"},
@@ -66,7 +72,9 @@ std::string ErrorLines(const std::string& log) {
     if (end == std::string::npos) end = log.size();
     const std::string line = log.substr(at, end - at);
     const size_t mark = line.find("Error (");
-    if (mark != std::string::npos) {
+    // Said at every start without CAP_SYS_RESOURCE, and of no consequence.
+    const bool harmless = line.find("Can't setup RLIMIT_NOFILE for self") != std::string::npos;
+    if (mark != std::string::npos && !harmless) {
       const size_t text = line.find("): ", mark);
       errors += (errors.empty() ? "" : "; ") + line.substr(text == std::string::npos ? mark : text + 3);
       ++count;
@@ -86,7 +94,9 @@ Error CriuError(const CriuCommand& command, int wait_status) {
                      fmt::format("criu {} {}{}{}", command.arguments.front(), DescribeWaitStatus(wait_status),
                                  errors.empty() ? "" : ": ", errors));
   for (const KnownFailure& known : kKnownFailures) {
-    if (errors.find(known.words) != std::string::npos) return std::move(error).WithHint(known.hint);
+    if (errors.find(known.words) == std::string::npos) continue;
+    if (known.bad_luck) error.kind = ErrorKind::kBusy;
+    return std::move(error).WithHint(known.hint);
   }
   return error;
 }

@@ -83,7 +83,9 @@ Result<CriuBinary> FindCriuBinary() {
   }
   return Fail(ErrorKind::kUnsupported,
               too_old.empty() ? std::string("CRIU is not installed") : "CRIU is too old: " + too_old)
-      .WithHint("scripts/install-criu installs CRIU 4.1 beside the system's own");
+      .WithHint(
+          "scripts/install-criu (of a package: /usr/lib/holdfast/install-criu) installs CRIU 4.1 beside the "
+          "system's own");
 }
 
 Result<std::string> FindPluginDirectory() {

@@ -9,6 +9,7 @@
 extern "C" {
 
 constexpr int kHookResumeDevicesLate = 9;   // int (int pid): restored, stopped, about to run
+constexpr int kHookPauseDevices = 10;       // int (int pid): about to be stopped
 constexpr int kHookCheckpointDevices = 11;  // int (int pid): the whole tree is stopped, nothing is dumped yet
 constexpr int kHookCount = 12;
 

@@ -8,6 +8,9 @@
 // - smaps: made by the engine from maps and flags read before the freeze; the kernel's own walks every page
 // table.
 // - prlimit of another user's task without CAP_SYS_RESOURCE: from /proc/PID/limits.
+// - PTRACE_SEIZE, PTRACE_INTERRUPT of a thread that stop_tree.cc has stopped: done already.
+// - /run/criu.kdat*, CRIU's cache of kernel features: in the directory that the engine names, which is a
+// tmpfs.
 // - SO_PASSCRED, SO_PASSSEC on sockets that are neither Unix nor netlink: 0. Linux 6.16 began to refuse them
 // there,
 //   which CRIU 4.1 takes for a failure.
@@ -18,6 +21,7 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -30,6 +34,7 @@
 #include <cstring>
 
 #include "criu_plugin/channel.h"
+#include "criu_plugin/stop_tree.h"
 
 namespace holdfast {
 namespace {
@@ -97,6 +102,15 @@ int SmapsFromEngine(int directory) {
   return fd;
 }
 
+// `path`, or where CRIU's kernel feature cache is kept instead.
+const char* Redirected(const char* path, char (&buffer)[kPathBytesMax]) {
+  constexpr const char* kCache = "/run/criu.kdat";  // criu/include/kerndat.h, KERNDAT_CACHE_FILE and ..._TMP
+  const char* directory = StartsWith(path, kCache) ? getenv(kKerndatVariable) : nullptr;
+  if (directory == nullptr) return path;
+  snprintf(buffer, sizeof buffer, "%s%s", directory, path + strlen("/run"));
+  return buffer;
+}
+
 // A limit of another process as /proc/PID/limits shows it: soft and hard.
 bool LimitFromProc(pid_t pid, unsigned resource, uint64_t (&limit)[2]) {
   static const char* const kNames[] = {
@@ -142,6 +156,19 @@ INTERPOSE int ioctl(int fd, unsigned long request, ...) {
     return 0;
   }
   return real(fd, request, argument);
+}
+
+INTERPOSE long ptrace(__ptrace_request request, ...) noexcept {
+  static const auto real = holdfast::Real<long (*)(__ptrace_request, pid_t, void*, void*)>("ptrace");
+  va_list arguments;
+  va_start(arguments, request);
+  const pid_t pid = va_arg(arguments, pid_t);
+  void* address = va_arg(arguments, void*);
+  void* data = va_arg(arguments, void*);
+  va_end(arguments);
+  if (request == PTRACE_SEIZE && holdfast::WasSeized(pid)) return 0;
+  if (request == PTRACE_INTERRUPT && holdfast::TakeInterrupt(pid)) return 0;
+  return real(request, pid, address, data);
 }
 
 INTERPOSE off_t lseek(int fd, off_t offset, int whence) {
@@ -207,4 +234,35 @@ INTERPOSE int openat(int directory, const char* path, int flags, ...) {
   const int mode = va_arg(arguments, int);
   va_end(arguments);
   return openat64(directory, path, flags, mode);
+}
+
+INTERPOSE int open64(const char* path, int flags, ...) {
+  static const auto real = holdfast::Real<int (*)(const char*, int, ...)>("open64");
+  va_list arguments;
+  va_start(arguments, flags);
+  const int mode = va_arg(arguments, int);
+  va_end(arguments);
+  char buffer[holdfast::kPathBytesMax];
+  return real(holdfast::Redirected(path, buffer), flags, mode);
+}
+
+INTERPOSE int open(const char* path, int flags, ...) {
+  va_list arguments;
+  va_start(arguments, flags);
+  const int mode = va_arg(arguments, int);
+  va_end(arguments);
+  return open64(path, flags, mode);
+}
+
+INTERPOSE int rename(const char* from, const char* to) noexcept {
+  static const auto real = holdfast::Real<int (*)(const char*, const char*)>("rename");
+  char from_buffer[holdfast::kPathBytesMax];
+  char to_buffer[holdfast::kPathBytesMax];
+  return real(holdfast::Redirected(from, from_buffer), holdfast::Redirected(to, to_buffer));
+}
+
+INTERPOSE int unlink(const char* path) noexcept {
+  static const auto real = holdfast::Real<int (*)(const char*)>("unlink");
+  char buffer[holdfast::kPathBytesMax];
+  return real(holdfast::Redirected(path, buffer));
 }

@@ -14,14 +14,18 @@
 #include "criu_plugin/criu_abi.h"
 #include "criu_plugin/protocol.h"
 #include "criu_plugin/rseq_section.h"
+#include "criu_plugin/stop_tree.h"
 #include "criu_plugin/threads.h"
 #include "criu_plugin/twin.h"
 
 namespace holdfast {
 namespace {
 
-// A task seen so far collects orphans: a twin of it, or of what lies below it, must not become an orphan.
-bool inner_reaper = false;
+// Of the tasks seen so far; parents come before their children.
+Subreapers reapers;
+// Whether an orphan in the job would find a parent in the job: it has the init of a pid namespace, which
+// cannot be told not to take orphans, or it could not be asked.
+bool orphans_are_collected = false;
 
 PluginRequest Request(PluginRequestKind kind, pid_t pid) {
   PluginRequest request{};
@@ -42,16 +46,25 @@ int ResultOf(PluginReplyKind reply) {
   return reply == PluginReplyKind::kAbort ? -ECANCELED : -ENOTSUP;  // -ENOTSUP: CRIU goes on
 }
 
+// Called for each task before CRIU stops it, the root first.
+int OnPause(int pid) {
+  static bool stopped = false;
+  if (!ChannelConnected() || stopped) return -ENOTSUP;
+  stopped = true;
+  StopTree(pid);
+  return -ENOTSUP;
+}
+
 int OnCheckpoint(int pid) {
   if (!ChannelConnected()) return -ENOTSUP;
   AbortRseqSections(pid);
   PluginReplyKind reply = AskAbout(Request(PluginRequestKind::kTask, pid), pid);
   if (reply != PluginReplyKind::kMakeTwin) return ResultOf(reply);
-  inner_reaper = inner_reaper || CollectsOrphans(pid);
+  orphans_are_collected = orphans_are_collected || pid == 1 || !reapers.Examine(pid);
   PluginRequest made = Request(PluginRequestKind::kTwinMade, pid);
-  made.placement = inner_reaper ? TwinPlacement::kChildOfTask : TwinPlacement::kOrphan;
+  made.placement = orphans_are_collected ? TwinPlacement::kChildOfTask : TwinPlacement::kOrphan;
   pid_t twin = 0;
-  made.error = MakeTwin(pid, made.placement, &twin);
+  made.error = MakeTwin(pid, made.placement, reapers, &twin);
   if (made.error != 0) return ResultOf(ChannelAsk(made));
   reply = AskAbout(made, twin);
   if (reply == PluginReplyKind::kAbort) kill(twin, SIGKILL);
@@ -114,7 +127,7 @@ __attribute__((visibility("default"))) CriuPluginDescription CR_PLUGIN_DESC = {
     .version = kPluginVersion,
     .hook_count = kHookCount,
     .hooks = {nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr,
-              reinterpret_cast<void*>(holdfast::OnRestored), nullptr,
+              reinterpret_cast<void*>(holdfast::OnRestored), reinterpret_cast<void*>(holdfast::OnPause),
               reinterpret_cast<void*>(holdfast::OnCheckpoint)},
 };
 }

@@ -9,6 +9,8 @@
 namespace holdfast {
 
 inline constexpr const char* kPluginSocketVariable = "HOLDFAST_SOCKET";
+// A directory for CRIU's kernel feature cache, when /run will not do.
+inline constexpr const char* kKerndatVariable = "HOLDFAST_KERNDAT";
 
 enum class PluginRequestKind : uint32_t {
   // The task stands still, as does all of the tree; pidfd. Reply: kMakeTwin, kCopied or kAbort.
@@ -30,9 +32,8 @@ enum class PluginReplyKind : uint32_t {
 };
 
 // How a twin hangs in the process tree. An orphan is a child of whatever collects the job's orphans, never of
-// the job. Where the job itself would collect it (a task of it is a child subreaper, or init of the pid
-// namespace), the twin is a child of its task with no exit signal, and the engine has the task collect it
-// after the drain.
+// the job. Where the job itself would collect it (it has the init of a pid namespace), the twin is a child of
+// its task with no exit signal, and the engine has the task collect it after the drain.
 enum class TwinPlacement : uint32_t { kOrphan = 0, kChildOfTask = 1 };
 
 struct PluginRequest {

@@ -91,10 +91,28 @@ void Collect(RemoteCall& task, pid_t child) {
   task.Call(SYS_wait4, static_cast<uint64_t>(child), 0, WNOHANG | __WALL, 0);
 }
 
+// Until this goes out of scope, no subreaper of the job gets an orphan.
+class SuspendedReapers {
+ public:
+  explicit SuspendedReapers(const Subreapers& reapers) : reapers_(reapers) { SetAll(0); }
+  SuspendedReapers(const SuspendedReapers&) = delete;
+  SuspendedReapers& operator=(const SuspendedReapers&) = delete;
+  ~SuspendedReapers() { SetAll(1); }
+
+ private:
+  void SetAll(uint64_t on) const {
+    for (int i = 0; i < reapers_.count(); ++i) {
+      RemoteCall call(reapers_.task(i));
+      if (call.error() == 0) call.Call(SYS_prctl, PR_SET_CHILD_SUBREAPER, on);
+    }
+  }
+  const Subreapers& reapers_;
+};
+
 // The orphan: a helper that shares the task's memory (made in microseconds, as it copies nothing) clones the
 // twin and dies, and the task collects the helper, all while the task stands still. The twin's parent is then
 // whoever collects orphans above the job.
-int MakeOrphan(RemoteCall& task, pid_t* twin) {
+int MakeOrphan(RemoteCall& task, const Subreapers& reapers, pid_t* twin) {
   const pid_t helper = CloneIn(task, CLONE_VM | CLONE_FILES);
   if (helper < 0) return -helper;
   int error = 0;
@@ -105,7 +123,10 @@ int MakeOrphan(RemoteCall& task, pid_t* twin) {
       *twin = CloneIn(call, CLONE_FILES);
       if (*twin < 0) error = -*twin;
     }
-    KillTraced(helper);
+    {
+      const SuspendedReapers suspended(reapers);
+      KillTraced(helper);
+    }
     call.End();
   }
   Collect(task, helper);
@@ -114,22 +135,22 @@ int MakeOrphan(RemoteCall& task, pid_t* twin) {
 
 }  // namespace
 
-bool CollectsOrphans(pid_t task) {
-  if (task == 1) return true;
+bool Subreapers::Examine(pid_t task) {
   RemoteCall call(task);
-  if (call.error() != 0) return true;
+  if (call.error() != 0 || count_ == kTasksMax) return false;
   // prctl writes an int: the word at the top of the stack is lent for it and put back.
   const uint64_t word = call.stack_pointer();
   uint32_t saved = 0;
   uint32_t answer = 0;
-  if (!call.ReadMemory(word, &saved, sizeof saved)) return true;
+  if (!call.ReadMemory(word, &saved, sizeof saved)) return false;
   const long result = call.Call(SYS_prctl, PR_GET_CHILD_SUBREAPER, word);
   const bool known = result == 0 && call.ReadMemory(word, &answer, sizeof answer);
   if (result == 0) call.WriteMemory(word, &saved, sizeof saved);
-  return !known || answer != 0;
+  if (known && answer != 0) tasks_[count_++] = task;
+  return known;
 }
 
-int MakeTwin(pid_t task, TwinPlacement placement, pid_t* twin) {
+int MakeTwin(pid_t task, TwinPlacement placement, const Subreapers& reapers, pid_t* twin) {
   pid_t pid = 0;
   uint64_t syscall_address = 0;
   {
@@ -139,7 +160,7 @@ int MakeTwin(pid_t task, TwinPlacement placement, pid_t* twin) {
     if (call.error() != 0) return call.error();
     syscall_address = call.syscall_address();
     if (placement == TwinPlacement::kOrphan) {
-      const int error = MakeOrphan(call, &pid);
+      const int error = MakeOrphan(call, reapers, &pid);
       if (error != 0) return error;
     } else {
       pid = CloneIn(call, CLONE_FILES);

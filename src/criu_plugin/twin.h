@@ -9,12 +9,25 @@
 
 namespace holdfast {
 
-// Whether `task` collects the orphans below it: PR_SET_CHILD_SUBREAPER, or init of its pid namespace.
-// Requires: as RemoteCall. When it cannot be told, yes.
-bool CollectsOrphans(pid_t task);
+// Tasks of the job with PR_SET_CHILD_SUBREAPER: orphans below them become theirs.
+class Subreapers {
+ public:
+  // Looks at `task`. False when it cannot be told, or there are too many. Requires: as RemoteCall.
+  bool Examine(pid_t task);
+
+  int count() const { return count_; }
+  pid_t task(int index) const { return tasks_[index]; }
+
+ private:
+  static constexpr int kTasksMax = 64;
+  pid_t tasks_[kTasksMax];
+  int count_ = 0;
+};
 
 // Makes the twin of `task` and lets go of it: stopped (an orphan) or parked in pause() (a child), no
-// descriptors, its own session. 0, or an errno; then nothing is left behind and the task is as it was.
-int MakeTwin(pid_t task, TwinPlacement placement, pid_t* twin);
+// descriptors, its own session. While an orphan is made, `reapers` collect none, so that it becomes nobody's
+// in the job: not now, and not when `task` ends before it does. 0, or an errno; then nothing is left behind
+// and the task is as it was.
+int MakeTwin(pid_t task, TwinPlacement placement, const Subreapers& reapers, pid_t* twin);
 
 }  // namespace holdfast

@@ -183,14 +183,16 @@ std::string_view KindName(ExternalResource::Kind kind) {
   return "terminal";
 }
 
-void RecordFacts(const CheckpointOptions& options, const JobTree& tree, Manifest& manifest) {
+void RecordFacts(const CheckpointOptions& options, const JobTree& tree,
+                 const std::vector<ExternalResource>& pipes, Manifest& manifest) {
   auto& facts = manifest.engine_facts;
   if (!tree.session_leader) facts["shell-job"] = "1";
   if (options.file_locks) facts["file-locks"] = "1";
   if (options.tcp_established) facts["tcp-established"] = "1";
-  for (size_t i = 0; i < tree.external.size(); ++i) {
-    facts[fmt::format("external-{}", i)] =
-        fmt::format("{} {}", KindName(tree.external[i].kind), tree.external[i].name);
+  std::vector<ExternalResource> external = tree.terminals;
+  external.insert(external.end(), pipes.begin(), pipes.end());
+  for (size_t i = 0; i < external.size(); ++i) {
+    facts[fmt::format("external-{}", i)] = fmt::format("{} {}", KindName(external[i].kind), external[i].name);
   }
 }
 
@@ -262,7 +264,7 @@ Result<Manifest> TakeSnapshot(Store& store, const CheckpointOptions& options) {
   manifest.root_pid = tree.root_in_namespace;
   manifest.environment = DescribeEnvironment();
   manifest.environment.criu_version = criu.version;
-  RecordFacts(options, tree, manifest);
+  RecordFacts(options, tree, captured.pipes, manifest);
   manifest.figures.freeze_ms = captured.freeze_ms;
   manifest.figures.drain_ms = drain.ElapsedMs();
   manifest.figures.total_ms = total.ElapsedMs();

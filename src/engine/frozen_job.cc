@@ -78,10 +78,9 @@ Result<Captured> FrozenJob::CaptureAndRelease() {
   if (options_.file_locks) command.arguments.emplace_back("--file-locks");
   if (options_.tcp_established) command.arguments.emplace_back("--tcp-established");
   if (!tree_.session_leader) command.arguments.emplace_back("--shell-job");
-  for (const ExternalResource& resource : tree_.external) {
-    if (resource.kind != ExternalResource::Kind::kTerminal) continue;
+  for (const ExternalResource& terminal : tree_.terminals) {
     command.arguments.emplace_back("--external");
-    command.arguments.push_back(resource.name);
+    command.arguments.push_back(terminal.name);
   }
 
   Subprocess criu = TRY(StartCriu(command));
@@ -136,7 +135,7 @@ Result<PluginReplyKind> FrozenJob::OnTask(PluginMessage& message) {
   task.pid_in_namespace = message.request.pid;
   task.mappings = TRY(ReadMaps(task.pid));
   task.status = TRY(ReadStatus(task.pid));
-  task.info = TRY(DescribeProcess(task.status, task.pid_in_namespace));
+  task.info = TRY(Describe(task));
   TRY(captured_.shared.CaptureFrozen(task.pid, task.mappings));
   TRY(ComposeSmapsOf(task));
   const std::optional<std::string> why_copy = WhyCopy(task);
@@ -148,12 +147,32 @@ Result<PluginReplyKind> FrozenJob::OnTask(PluginMessage& message) {
   return PluginReplyKind::kCopied;
 }
 
+// What is only shown is from before the freeze, but for processes that came since.
+Result<ProcessInfo> FrozenJob::Describe(const CapturedTask& task) {
+  const auto before = tree_.described.find(task.pid);
+  ProcessInfo info = before != tree_.described.end()
+                         ? before->second
+                         : TRY(DescribeProcess(task.status, task.pid_in_namespace));
+  info.resident_bytes = task.status.resident_bytes;
+  info.threads.clear();
+  for (const pid_t thread : TRY(ReadThreads(task.pid))) {
+    const CpuMask cpus = TRY(ReadAffinity(thread));
+    const bool bound = !Contains(cpus, tree_.cpus);
+    pid_t in_namespace = thread;
+    if (tree_.own_pid_namespace) in_namespace = TRY(ReadStatus(thread)).namespace_pids.back();
+    info.threads.push_back(in_namespace);
+    if (bound) info.bindings.push_back({in_namespace, FormatCpuList(cpus)});
+  }
+  return info;
+}
+
 // What belongs to the tree and not to one task: the files, with every process standing still.
 Result<void> FrozenJob::CaptureOnce(pid_t pid) {
   if (std::exchange(captured_once_, true)) return {};
   cgroup_headroom_ = CgroupMemoryHeadroom(pid);
   tree_.pids = TRY(ReadTree(pid));
   captured_.zombies = TRY(FindZombies(tree_.pids));
+  captured_.pipes = FindPipes(tree_.pids);
   return files_.CaptureFrozen(tree_.pids);
 }
 

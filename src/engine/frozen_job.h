@@ -42,6 +42,7 @@ struct Captured {
   std::vector<CapturedTask> tasks;
   std::vector<ProcessInfo> zombies;  // have ended and were not waited for: no memory, only a status
   SharedMemoryCapture shared;
+  std::vector<ExternalResource> pipes;  // that lead outside
   double freeze_ms = 0;
   uint64_t bytes_stored_frozen = 0;  // by CopyFrozen, straight into the store
 };
@@ -61,6 +62,7 @@ class FrozenJob {
   Result<void> OnTwinMade(PluginMessage& message);
   Result<void> OnSmaps(PluginServer& server, const PluginRequest& request);
   Result<void> CaptureOnce(pid_t pid);
+  Result<ProcessInfo> Describe(const CapturedTask& task);
   Result<void> ComposeSmapsOf(CapturedTask& task);
   // What makes a twin the wrong way for this task; nothing when it is the right one.
   std::optional<std::string> WhyCopy(const CapturedTask& task);

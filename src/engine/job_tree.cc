@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/utsname.h>
@@ -13,29 +14,19 @@
 #include <sstream>
 
 #include "linux/affinity.h"
+#include "linux/pidfd.h"
 #include "linux/proc.h"
 
 namespace holdfast {
 namespace {
 
-// The pseudo-terminals and pipes of the tree whose other end is outside of it.
-void FindExternal(const std::vector<pid_t>& pids, std::vector<ExternalResource>& external) {
-  struct PipeEnds {
-    bool read = false;
-    bool write = false;
-  };
-  std::map<std::string, PipeEnds> pipes;
+// The pseudo-terminals of the tree whose master is outside of it.
+std::vector<ExternalResource> FindTerminals(const std::vector<pid_t>& pids) {
   std::map<std::string, std::string> terminals;  // /dev/pts/N -> CRIU's name
   std::set<std::string> masters;                 // /dev/pts/N whose master is inside
   for (const pid_t pid : pids) {
-    const Result<std::vector<OpenFile>> files = ReadOpenFiles(pid);
-    if (!files) continue;
-    for (const OpenFile& file : *files) {
-      if (file.target.starts_with("pipe:[")) {
-        PipeEnds& ends = pipes[file.target];
-        ends.write |= file.writable();
-        ends.read |= (file.flags & O_ACCMODE) != O_WRONLY;
-      } else if (file.target.starts_with("/dev/pts/") && S_ISCHR(file.mode)) {
+    for (const OpenFile& file : ReadOpenFiles(pid).value_or(std::vector<OpenFile>{})) {
+      if (file.target.starts_with("/dev/pts/") && S_ISCHR(file.mode)) {
         // criu/tty.c, tty_external_id: both numbers in hexadecimal as stat gives them.
         terminals[file.target] = fmt::format("tty[{:x}:{:x}]", file.special_device, file.device);
       } else if (file.target == "/dev/ptmx" || file.target == "/dev/pts/ptmx") {
@@ -46,14 +37,28 @@ void FindExternal(const std::vector<pid_t>& pids, std::vector<ExternalResource>&
       }
     }
   }
+  std::vector<ExternalResource> external;
   for (const auto& [path, name] : terminals) {
     if (!masters.contains(path)) external.push_back({name, ExternalResource::Kind::kTerminal});
   }
-  for (const auto& [name, ends] : pipes) {
-    if (ends.read && ends.write) continue;
-    external.push_back(
-        {name, ends.write ? ExternalResource::Kind::kPipeWriteEnd : ExternalResource::Kind::kPipeReadEnd});
-  }
+  return external;
+}
+
+// A pipe of which the tree holds one kind of end only.
+struct PipeEnds {
+  pid_t pid = 0;
+  int fd = -1;  // one of them
+  bool read = false;
+  bool write = false;
+};
+
+// Whether anybody holds the other end. What is left in a pipe whose writers have all gone is the job's alone.
+bool HasOtherEnd(const PipeEnds& ends) {
+  const Result<Fd> pidfd = OpenPidfd(ends.pid);
+  const Result<Fd> copy = pidfd ? CopyDescriptor(pidfd->get(), ends.fd) : Result<Fd>(pidfd.error());
+  if (!copy) return true;
+  pollfd state{copy->get(), 0, 0};
+  return poll(&state, 1, 0) < 0 || (state.revents & (POLLHUP | POLLERR)) == 0;
 }
 
 }  // namespace
@@ -68,10 +73,35 @@ Result<JobTree> ExamineTree(pid_t root) {
   tree.own_pid_namespace = TRY(ReadNamespace(root, "pid")) != TRY(ReadNamespace(getpid(), "pid"));
   for (const pid_t pid : tree.pids) {
     const Result<ProcessStatus> one = ReadStatus(pid);
-    if (one) tree.resident_bytes += one->resident_bytes;
+    if (!one) continue;
+    tree.resident_bytes += one->resident_bytes;
+    Result<ProcessInfo> info = DescribeProcess(*one, one->namespace_pids.back());
+    if (info) tree.described.emplace(pid, *std::move(info));
   }
-  FindExternal(tree.pids, tree.external);
+  tree.cpus = TRY(OfferedCpus(root));
+  tree.terminals = FindTerminals(tree.pids);
   return tree;
+}
+
+std::vector<ExternalResource> FindPipes(const std::vector<pid_t>& pids) {
+  std::map<std::string, PipeEnds> pipes;
+  for (const pid_t pid : pids) {
+    for (const OpenFile& file : ReadOpenFiles(pid).value_or(std::vector<OpenFile>{})) {
+      if (!file.target.starts_with("pipe:[")) continue;
+      PipeEnds& ends = pipes[file.target];
+      ends.pid = pid;
+      ends.fd = file.fd;
+      ends.write |= file.writable();
+      ends.read |= (file.flags & O_ACCMODE) != O_WRONLY;
+    }
+  }
+  std::vector<ExternalResource> external;
+  for (const auto& [name, ends] : pipes) {
+    if ((ends.read && ends.write) || !HasOtherEnd(ends)) continue;
+    external.push_back(
+        {name, ends.write ? ExternalResource::Kind::kPipeWriteEnd : ExternalResource::Kind::kPipeReadEnd});
+  }
+  return external;
 }
 
 Result<ProcessInfo> DescribeProcess(const ProcessStatus& status, pid_t pid_in_namespace) {
@@ -88,13 +118,7 @@ Result<ProcessInfo> DescribeProcess(const ProcessStatus& status, pid_t pid_in_na
   info.environment = ReadEnvironment(pid).value_or(std::vector<std::string>{});
   info.working_directory = ReadWorkingDirectory(pid).value_or("");
   const std::vector<pid_t> threads = ReadThreads(pid).value_or(std::vector<pid_t>{});
-  for (const pid_t thread : threads) {
-    const Result<ProcessStatus> own = ReadStatus(thread);
-    const pid_t in_namespace = own ? own->namespace_pids.back() : thread;
-    info.threads.push_back(in_namespace);
-    const Result<std::optional<std::string>> cpus = ReadAffinity(thread);
-    if (cpus && cpus->has_value()) info.bindings.push_back({in_namespace, **cpus});
-  }
+  info.threads.assign(threads.begin(), threads.end());
   const Result<std::vector<OpenFile>> files = ReadOpenFiles(pid);
   if (files) {
     for (const OpenFile& file : *files) info.files.push_back({file.fd, file.target});

@@ -203,7 +203,8 @@ class Restart {
       for (const ProcessInfo::Binding& binding : process.bindings) {
         const auto thread = threads.find(binding.thread);
         if (thread == threads.end()) continue;
-        const Result<void> bound = SetAffinity(thread->second, binding.cpus);
+        const Result<CpuMask> cpus = ParseCpuList(binding.cpus);
+        const Result<void> bound = cpus ? SetAffinity(thread->second, *cpus) : Result<void>(cpus.error());
         if (!bound && options_.progress != nullptr) options_.progress->Note(bound.error().message);
       }
     }

@@ -25,6 +25,7 @@
 #include "base/parallel.h"
 #include "base/units.h"
 #include "files/descriptor_limit.h"
+#include "files/directories.h"
 #include "files/file_blocks.h"
 #include "files/files.h"
 #include "files/found_files.h"
@@ -79,7 +80,6 @@ class Capture final : public FileCapture {
   Result<void> Look(const FoundFile& found);
   Result<void> LookAt(TrackedFile& file, bool was_append_only, bool was_mapped);
   Result<void> LookForSidecars();
-  void LookAtDirectories();
   Result<void> Compare();
   Result<void> CompareRange(const BlockRange& range);
   Result<void> StoreKept();
@@ -147,7 +147,9 @@ Result<void> Capture::CaptureFrozen(const std::vector<pid_t>& pids) {
   frozen_.reserve(found.files.size());
   for (const FoundFile& file : found.files) TRY(Look(file));
   TRY(LookForSidecars());
-  LookAtDirectories();
+  std::vector<SeenPath> paths;
+  for (const FrozenFile& file : frozen_) paths.push_back({file.tracked->found.pid, file.state.path});
+  directories_ = FindDirectories(pids, paths);
   TRY(Compare());
   if (watch.ElapsedMs() > kLongComparisonMs && !to_compare_.empty()) {
     uint64_t blocks = 0;
@@ -225,24 +227,6 @@ Result<void> Capture::LookForSidecars() {
     }
   }
   return {};
-}
-
-// One that cannot be looked at is not made again; the files in it are put back all the same when it is there.
-void Capture::LookAtDirectories() {
-  std::map<std::string, DirectoryState> known;  // a directory's path sorts before those in it
-  for (const FrozenFile& file : frozen_) {
-    const std::string root = fmt::format("/proc/{}/root", file.tracked->found.pid);
-    std::string path = file.state.path;
-    for (size_t slash = path.rfind('/'); slash != std::string::npos && slash > 0; slash = path.rfind('/')) {
-      path.resize(slash);
-      if (known.contains(path)) break;
-      struct stat status {};
-      if (::stat((root + path).c_str(), &status) != 0 || !S_ISDIR(status.st_mode)) continue;
-      known[path] = {path, status.st_mode & 07777, status.st_uid, status.st_gid};
-    }
-  }
-  directories_.clear();
-  for (auto& [path, state] : known) directories_.push_back(std::move(state));
 }
 
 Result<void> Capture::Compare() {

@@ -45,7 +45,7 @@ class FileCapture {
   virtual Result<void> CaptureFrozen(const std::vector<pid_t>& pids) = 0;
   // Stores what CaptureFrozen kept and the tails of append-only files (up to their size at the freeze).
   virtual Result<std::vector<FileState>> Finish() = 0;
-  // The directories on the way to those files, outer ones first.
+  // The directories that a restart needs, of those files and of the processes; outer ones first.
   virtual const std::vector<DirectoryState>& directories() const = 0;
   // Sentences for the snapshot's warnings.
   virtual const std::vector<std::string>& warnings() const = 0;

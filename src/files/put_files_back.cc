@@ -22,6 +22,7 @@
 #include "base/parallel.h"
 #include "base/units.h"
 #include "files/descriptor_limit.h"
+#include "files/directories.h"
 #include "files/file_blocks.h"
 #include "files/files.h"
 #include "files/sidecars.h"
@@ -70,7 +71,6 @@ class Putter {
  private:
   Result<void> Open(const FileState& state);
   Result<void> CheckNotKept(const Return& file) const;
-  Result<void> MakeDirectoriesOf(const std::string& path);
   Result<void> Create(Return& file);
   Result<void> RestoreLength(Return& file);
   Result<void> RestoreRange(const BlockRange& range);
@@ -100,6 +100,7 @@ Result<std::vector<std::string>> Putter::Run(const std::vector<FileState>& files
     paths_.insert(state.path);
     TRY(Open(state));
   }
+  sentences_ = TRY(MakeMissingDirectories(root_, directories_));
 
   std::vector<BlockRange> ranges;
   for (size_t i = 0; i < returns_.size(); ++i) {
@@ -176,31 +177,8 @@ Result<void> Putter::CheckNotKept(const Return& file) const {
       .WithHint("put the file back from elsewhere, then resume again");
 }
 
-// Those on the way to `path` that the snapshot knows and that are gone.
-Result<void> Putter::MakeDirectoriesOf(const std::string& path) {
-  for (const DirectoryState& directory : directories_) {
-    if (!path.starts_with(directory.path + "/")) continue;
-    const std::filesystem::path where(directory.path);
-    const Fd parent(
-        OpenWithoutLinks(root_.get(), where.parent_path().string(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-    if (!parent.valid()) return Refused(directory.path, errno);
-    const std::string name = where.filename().string();
-    if (::mkdirat(parent.get(), name.c_str(), 0700) != 0) {
-      if (errno == EEXIST) continue;
-      return Refused(directory.path, errno);
-    }
-    if (::fchownat(parent.get(), name.c_str(), directory.uid, directory.gid, AT_SYMLINK_NOFOLLOW) != 0 ||
-        ::fchmodat(parent.get(), name.c_str(), directory.mode, 0) != 0) {
-      return Refused(directory.path, errno);
-    }
-    sentences_.push_back(fmt::format("{}: made again; it was gone", directory.path));
-  }
-  return {};
-}
-
 Result<void> Putter::Create(Return& file) {
   const FileState& state = *file.state;
-  TRY(MakeDirectoriesOf(state.path));
   file.fd.Reset(
       OpenWithoutLinks(root_.get(), state.path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   file.created = true;

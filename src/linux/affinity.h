@@ -3,23 +3,31 @@
 
 #include <sys/types.h>
 
-#include <optional>
-#include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 
 namespace holdfast {
 
-// "0-3,8" as the kernel writes it. kCorrupt for anything else, or a CPU beyond limits::kCpusMax.
-Result<std::set<unsigned>> ParseCpuList(std::string_view text);
+// One bit for each CPU, as sched_getaffinity(2) gives them. Masks of different length may be compared.
+using CpuMask = std::vector<unsigned long>;
 
-// The CPUs that the thread is bound to, as the kernel writes them; nothing when it may run on every CPU that
-// its cpuset, or else the machine, has.
-Result<std::optional<std::string>> ReadAffinity(pid_t thread);
+// "0-3,8" as the kernel writes it. kCorrupt for anything else, or a CPU beyond limits::kCpusMax.
+Result<CpuMask> ParseCpuList(std::string_view text);
+std::string FormatCpuList(const CpuMask& mask);
+
+// Whether every CPU of `part` is in `whole`.
+bool Contains(const CpuMask& whole, const CpuMask& part);
+
+// What a process could run on at most: its cpuset, or else the machine.
+Result<CpuMask> OfferedCpus(pid_t pid);
+
+// What a thread is bound to. One system call: for use while a job is frozen.
+Result<CpuMask> ReadAffinity(pid_t thread);
 
 // kUnsupported when the thread may run on none of these CPUs here.
-Result<void> SetAffinity(pid_t thread, std::string_view cpu_list);
+Result<void> SetAffinity(pid_t thread, const CpuMask& mask);
 
 }  // namespace holdfast

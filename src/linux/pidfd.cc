@@ -27,6 +27,12 @@ Result<pid_t> PidOfPidfd(int pidfd) {
   return pid;
 }
 
+Result<Fd> CopyDescriptor(int pidfd, int fd) {
+  Fd copy(static_cast<int>(syscall(SYS_pidfd_getfd, pidfd, fd, 0)));
+  if (!copy.valid()) return FailErrno(fmt::format("cannot copy descriptor {} of another process", fd));
+  return copy;
+}
+
 Result<void> SendSignal(int pidfd, int signal) {
   if (syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0) != 0) return FailErrno("pidfd_send_signal");
   return {};

@@ -92,7 +92,29 @@ Result<std::vector<OpenFile>> ReadWanted(pid_t pid, Wanted wanted) {
   return files;
 }
 
+// "socket:[123]" -> 123
+std::optional<uint64_t> SocketInode(std::string_view target) {
+  constexpr std::string_view kPrefix = "socket:[";
+  if (!target.starts_with(kPrefix) || !target.ends_with(']')) return std::nullopt;
+  target.remove_prefix(kPrefix.size());
+  target.remove_suffix(1);
+  return ParseNumber<uint64_t>(target);
+}
+
 }  // namespace
+
+Result<std::vector<uint64_t>> ReadOpenSockets(pid_t pid) {
+  const std::string path = ProcPath(pid, "fd");
+  const std::unique_ptr<DIR, CloseDirectory> directory(::opendir(path.c_str()));
+  if (!directory) return FailErrno("cannot list " + path);
+  std::vector<uint64_t> inodes;
+  while (const dirent* entry = ::readdir(directory.get())) {
+    const Result<std::string> target = ReadLinkAt(::dirfd(directory.get()), entry->d_name, path);
+    const std::optional<uint64_t> inode = target ? SocketInode(*target) : std::nullopt;
+    if (inode) inodes.push_back(*inode);
+  }
+  return inodes;
+}
 
 Result<std::vector<OpenFile>> ReadOpenFiles(pid_t pid) {
   return ReadWanted(pid, Wanted::kAll);

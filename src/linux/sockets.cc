@@ -5,18 +5,18 @@
 #include <linux/sock_diag.h>
 #include <linux/unix_diag.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <cstring>
 
+#include "linux/pidfd.h"
+
 namespace holdfast {
 
 Result<SocketKind> ReadSocketKind(const Fd& pidfd, int fd) {
-  const Fd copy(static_cast<int>(syscall(SYS_pidfd_getfd, pidfd.get(), fd, 0)));
-  if (!copy.valid()) return FailErrno("pidfd_getfd");
+  const Fd copy = TRY(CopyDescriptor(pidfd.get(), fd));
   SocketKind kind;
   socklen_t length = sizeof(int);
   if (getsockopt(copy.get(), SOL_SOCKET, SO_DOMAIN, &kind.domain, &length) != 0 ||
@@ -39,35 +39,39 @@ Result<void> AskForUnixSockets(const Fd& netlink) {
   message.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
   message.request.sdiag_family = AF_UNIX;
   message.request.udiag_states = ~0u;
-  message.request.udiag_show = UDIAG_SHOW_PEER;
+  message.request.udiag_show = UDIAG_SHOW_PEER | UDIAG_SHOW_NAME;
   if (send(netlink.get(), &message, sizeof message, 0) != static_cast<ssize_t>(sizeof message)) {
     return FailErrno("cannot ask for Unix sockets");
   }
   return {};
 }
 
-void AddSocket(const nlmsghdr* header, std::map<uint64_t, UnixSocketPeer>& sockets) {
-  const auto* socket = static_cast<const unix_diag_msg*>(NLMSG_DATA(header));
-  UnixSocketPeer peer;
-  peer.stream = socket->udiag_type != SOCK_DGRAM;
-  auto left = static_cast<int>(header->nlmsg_len - NLMSG_LENGTH(sizeof *socket));
-  const auto* attribute = reinterpret_cast<const rtattr*>(socket + 1);
+void AddSocket(const nlmsghdr* header, std::map<uint64_t, UnixSocket>& sockets) {
+  const auto* message = static_cast<const unix_diag_msg*>(NLMSG_DATA(header));
+  UnixSocket found;
+  found.stream = message->udiag_type != SOCK_DGRAM;
+  auto left = static_cast<int>(header->nlmsg_len - NLMSG_LENGTH(sizeof *message));
+  const auto* attribute = reinterpret_cast<const rtattr*>(message + 1);
   for (; RTA_OK(attribute, left); attribute = RTA_NEXT(attribute, left)) {
-    if (attribute->rta_type != UNIX_DIAG_PEER) continue;
-    uint32_t inode = 0;
-    std::memcpy(&inode, RTA_DATA(attribute), sizeof inode);
-    peer.peer_inode = inode;
+    const auto* data = static_cast<const char*>(RTA_DATA(attribute));
+    if (attribute->rta_type == UNIX_DIAG_PEER) {
+      uint32_t inode = 0;
+      std::memcpy(&inode, data, sizeof inode);
+      found.peer_inode = inode;
+    } else if (attribute->rta_type == UNIX_DIAG_NAME && RTA_PAYLOAD(attribute) > 0 && data[0] != 0) {
+      found.path.assign(data, strnlen(data, RTA_PAYLOAD(attribute)));
+    }
   }
-  sockets[socket->udiag_ino] = peer;
+  sockets[message->udiag_ino] = std::move(found);
 }
 
 }  // namespace
 
-Result<std::map<uint64_t, UnixSocketPeer>> ReadUnixSockets() {
+Result<std::map<uint64_t, UnixSocket>> ReadUnixSockets() {
   const Fd netlink(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
   if (!netlink.valid()) return FailErrno("netlink socket");
   TRY(AskForUnixSockets(netlink));
-  std::map<uint64_t, UnixSocketPeer> sockets;
+  std::map<uint64_t, UnixSocket> sockets;
   alignas(nlmsghdr) std::array<char, 64 * 1024> buffer{};
   for (;;) {
     const ssize_t got = recv(netlink.get(), buffer.data(), buffer.size(), 0);

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <string>
 
 #include "base/fd.h"
 #include "base/result.h"
@@ -19,11 +20,12 @@ struct SocketKind {
 // Of descriptor `fd` in the process that `pidfd` names; a copy is taken for the moment of the question.
 Result<SocketKind> ReadSocketKind(const Fd& pidfd, int fd);
 
-struct UnixSocketPeer {
+struct UnixSocket {
   uint64_t peer_inode = 0;  // 0: not connected, or the peer is gone
   bool stream = false;      // stream or seqpacket
+  std::string path;         // that it is bound to, as the program gave it; empty: none, or an abstract name
 };
 // Every Unix socket of our network namespace by its inode (NETLINK_SOCK_DIAG, linux/unix_diag.h).
-Result<std::map<uint64_t, UnixSocketPeer>> ReadUnixSockets();
+Result<std::map<uint64_t, UnixSocket>> ReadUnixSockets();
 
 }  // namespace holdfast

@@ -19,10 +19,8 @@ Result<RemoteMemory> RemoteMemory::Open(pid_t pid) {
 Result<void> RemoteMemory::Read(uint64_t address, std::span<std::byte> out) const {
   size_t done = 0;
   while (done < out.size()) {
-    iovec local{out.data() + done, out.size() - done};
-    iovec remote{reinterpret_cast<void*>(address + done), out.size() - done};
-    ssize_t got = process_vm_readv(pid_, &local, 1, &remote, 1, 0);
-    if (got <= 0) got = pread(fd_.get(), local.iov_base, local.iov_len, static_cast<off_t>(address + done));
+    const ssize_t got =
+        pread(fd_.get(), out.data() + done, out.size() - done, static_cast<off_t>(address + done));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0)
       return FailErrno(fmt::format("cannot read memory of process {} at {:x}", pid_, address + done));

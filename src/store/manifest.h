@@ -91,7 +91,7 @@ struct FileState {
   Blob content;
 };
 
-// A directory on the way to such a file: made again when it is missing.
+// A directory on the way to such a file, or that a process needs otherwise: made again when it is missing.
 struct DirectoryState {
   std::string path;
   uint32_t mode = 0;  // permission bits and setuid/setgid/sticky
@@ -170,7 +170,7 @@ struct Manifest {
   std::vector<SharedObject> shared_objects;
   std::vector<ImageFile> images;
   std::vector<FileState> files;
-  std::vector<DirectoryState> directories;  // above `files`, outer ones first
+  std::vector<DirectoryState> directories;  // outer ones first
   std::vector<std::string> segments;        // names, as in the store's segments/
   std::vector<BlockRef> blocks;
 };

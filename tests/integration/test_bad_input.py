@@ -208,7 +208,7 @@ def test_store_that_is_not_there(holdfast):
 
 
 def stored_files(store, folder):
-    return sorted(path for path in (store / folder).rglob("*") if path.is_file())
+    return sorted(path for path in (store / folder).rglob("*") if path.is_file() and path.suffix != ".committed")
 
 
 def test_truth_about_the_store(snapshot, holdfast):

@@ -41,6 +41,7 @@ guard_pages
 guard_pages keep
 waits_see_no_stranger
 waits_for_any_child
+waits_as_reaper
 registers_hold
 syscalls_hold
 rseq_counters
@@ -76,6 +77,7 @@ open_file rewrite
 open_file shrink
 open_file rename
 append_log
+posix_lock
 process_groups
 stopped_child
 zombie_child
@@ -134,7 +136,7 @@ def test_goes_on_and_comes_back(program, subject, holdfast):
 
     report = job.checkpoint()
     assert report["snapshot"] == f"{job.name}@1"
-    assert report["processes"] == len(world.tree(job.pid)) or name in ("fork_storm", "waits_for_any_child", "tcp_loopback", "wipeonfork_region", "dontfork_region", "robust_mutex")
+    assert report["processes"] == len(world.tree(job.pid)) or name in ("fork_storm", "waits_for_any_child", "tcp_loopback", "wipeonfork_region", "dontfork_region", "robust_mutex", "waits_as_reaper")
     job.assert_untouched()
     report = job.checkpoint()
     job.assert_untouched()
@@ -159,7 +161,7 @@ def test_goes_on_and_comes_back(program, subject, holdfast):
 @pytest.mark.parametrize(
     "program",
     [
-        "waits_see_no_stranger", "waits_for_any_child", "registers_hold", "syscalls_hold", "rseq_counters", "signal_state",
+        "waits_see_no_stranger", "waits_for_any_child", "waits_as_reaper", "posix_lock", "registers_hold", "syscalls_hold", "rseq_counters", "signal_state",
         "blocking_calls", "descriptors_hold", "stopped_child", "kills_group_zero", "timers_go_on", "limits_hold",
         "event_descriptors semaphore", "wipeonfork_region forks", "guard_pages keep", "dontfork_region",
     ],
