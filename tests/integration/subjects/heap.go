@@ -116,6 +116,6 @@ func main() {
 		if round == 1 {
 			write("ready", fmt.Sprint(os.Getpid()))
 		}
-		write("verdict", fmt.Sprintf("ok %d, %d collections", round, collections.NumGC))
+		write("verdict", fmt.Sprintf("ok %d after %d collections", round, collections.NumGC))
 	}
 }
