@@ -18,6 +18,8 @@
 namespace holdfast {
 namespace {
 
+constexpr const char* kBeganFact = "began-ms";
+
 void Phase(const CheckpointOptions& options, std::string_view name, uint64_t total = 0) {
   if (options.progress != nullptr) options.progress->Phase(name, total);
 }
@@ -228,10 +230,13 @@ Result<Manifest> TakeSnapshot(Store& store, const CheckpointOptions& options) {
   const std::unique_ptr<PendingSnapshot> pending = TRY(store.Begin(options.lineage));
   const ScratchDirectory images = TRY(ScratchDirectory::Make(store, "dump"));
 
+  const int64_t began_ms = options.began_ms != 0 ? options.began_ms : TRY(StartedMs(options.root_pid));
+
   Phase(options, "files");
   FileCaptureOptions file_options;
   file_options.file_bytes_max = options.file_bytes_max;
   file_options.ignore_prefixes = {"/proc/", "/sys/"};
+  file_options.began_ms = began_ms;
   const std::unique_ptr<FileCapture> files = TRY(FileCapture::Prepare(tree.pids, *pending, file_options));
 
   Phase(options, "freeze");
@@ -265,6 +270,7 @@ Result<Manifest> TakeSnapshot(Store& store, const CheckpointOptions& options) {
   manifest.environment = DescribeEnvironment();
   manifest.environment.criu_version = criu.version;
   RecordFacts(options, tree, captured.pipes, manifest);
+  manifest.engine_facts[kBeganFact] = std::to_string(began_ms);
   manifest.figures.freeze_ms = captured.freeze_ms;
   manifest.figures.drain_ms = drain.ElapsedMs();
   manifest.figures.total_ms = total.ElapsedMs();
@@ -289,6 +295,11 @@ Result<Manifest> Checkpoint(Store& store, const CheckpointOptions& options) {
     const bool again = !manifest && manifest.error().kind == ErrorKind::kBusy && attempt < kTriesMax;
     if (!again) return manifest;
   }
+}
+
+int64_t BeganMs(const Manifest& manifest) {
+  const auto fact = manifest.engine_facts.find(kBeganFact);
+  return fact == manifest.engine_facts.end() ? 0 : std::strtoll(fact->second.c_str(), nullptr, 10);
 }
 
 std::vector<ExternalResource> ExternalResources(const Manifest& manifest) {

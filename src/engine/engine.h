@@ -24,6 +24,8 @@ struct CheckpointOptions {
   pid_t root_pid = 0;  // of the tree, in our pid namespace
   std::string lineage;
   std::map<std::string, std::string> annotations;
+  // Since when the job runs, over all its restarts (ms since 1970). 0: since its root process was started.
+  int64_t began_ms = 0;
   bool stop_job = false;  // leave the tree dead (SIGKILL) after the snapshot is committed
   CaptureWay capture = CaptureWay::kAuto;
   bool tcp_established = true;
@@ -57,6 +59,9 @@ struct ExternalResource {
 };
 
 std::vector<ExternalResource> ExternalResources(const Manifest& manifest);
+
+// CheckpointOptions::began_ms of the job in this snapshot.
+int64_t BeganMs(const Manifest& manifest);
 
 enum class PidMode { kSame, kNewNamespace };
 

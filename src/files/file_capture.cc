@@ -103,7 +103,7 @@ class Capture final : public FileCapture {
 };
 
 Result<void> Capture::PrepareRunning(const std::vector<pid_t>& pids) {
-  const FoundFiles found = TRY(FindFiles(pids, options_.ignore_prefixes));
+  const FoundFiles found = TRY(FindFiles(pids, options_.ignore_prefixes, options_.began_ms));
   std::vector<TrackedFile*> files;
   std::vector<BlockRange> ranges;
   uint64_t changing_bytes = 0;
@@ -142,7 +142,7 @@ Result<void> Capture::StoreRange(const BlockRange& range, std::vector<TrackedFil
 Result<void> Capture::CaptureFrozen(const std::vector<pid_t>& pids) {
   const Stopwatch watch;
   kept_.SetLimit(KeptBytesMax());
-  FoundFiles found = TRY(FindFiles(pids, options_.ignore_prefixes));
+  FoundFiles found = TRY(FindFiles(pids, options_.ignore_prefixes, options_.began_ms));
   warnings_ = std::move(found.warnings);
   frozen_.reserve(found.files.size());
   for (const FoundFile& file : found.files) TRY(Look(file));
@@ -191,13 +191,14 @@ Result<void> Capture::LookAt(TrackedFile& file, bool was_append_only, bool was_m
   frozen.state.gid = status.st_gid;
   frozen.state.mtime_ns = times.mtime_ns;
   frozen.state.append_only = found.append_only;
+  frozen.state.only_if_missing = found.read_only;
   frozen.state.content_kept = IsKept(file, times.bytes);
   if (!frozen.state.content_kept) return {};
 
   frozen.blocks.resize(FileBlockCount(times.bytes));
   if (found.append_only && was_append_only) {
     frozen.read_later = true;
-  } else if (file.settled && times == file.times && !found.mapped && !was_mapped &&
+  } else if ((file.settled || found.read_only) && times == file.times && !found.mapped && !was_mapped &&
              std::all_of(file.stored.begin(), file.stored.end(),
                          [](const StoredBlock& block) { return block.bytes != 0; })) {
     for (size_t i = 0; i < frozen.blocks.size(); ++i) frozen.blocks[i].index = file.stored[i].index;

@@ -1,5 +1,5 @@
-// Regular files that a job has open for writing (or mapped shared and writable) belong to its snapshot:
-// captured as they are at the freeze, put back before a restart.
+// Regular files that a job has open for writing (or mapped shared and writable), or has made itself and has
+// open, belong to its snapshot: captured as they are at the freeze, put back before a restart.
 //
 // Three steps, because reading big files while the job stands still is what must not happen:
 //   FileCapture capture = TRY(FileCapture::Prepare(pids, ...));   // job runs: content goes into the store,
@@ -10,6 +10,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -24,6 +25,9 @@ struct FileCaptureOptions {
   uint64_t file_bytes_max = 16ull << 30;  // larger: size, mode and owner only
   // Absolute paths that are never captured ("/proc/", "/sys/").
   std::vector<std::string> ignore_prefixes = {};
+  // Since when the job runs, ms since 1970: files open for reading that were changed since then are its own,
+  // and kept.
+  int64_t began_ms = INT64_MAX;
   // A file last changed less than this before Prepare is compared at the freeze even if its times did not
   // change: a write sets the times first and copies then, so that a long one changes a file whose times are
   // old already.

@@ -49,8 +49,8 @@ bool NameIsGone(pid_t pid, const std::string& path, const FileKey& key) {
 
 class ProcessFiles {
  public:
-  ProcessFiles(pid_t pid, const std::vector<std::string>& ignore_prefixes)
-      : pid_(pid), ignore_prefixes_(ignore_prefixes) {}
+  ProcessFiles(pid_t pid, const std::vector<std::string>& ignore_prefixes, int64_t began_ms)
+      : pid_(pid), ignore_prefixes_(ignore_prefixes), began_ms_(began_ms) {}
 
   Result<void> Find() {
     TRY(FindOpen());
@@ -63,7 +63,8 @@ class ProcessFiles {
   Result<void> FindOpen() {
     for (const OpenFile& file : TRY(ReadOpenPaths(pid_))) {
       if (!S_ISREG(file.mode) || file.link_count == 0) continue;
-      if (!file.writable() && !file.target.starts_with(kSharedMemoryDirectory)) continue;
+      const bool own = file.mtime_ms >= began_ms_;
+      if (!file.writable() && !own && !file.target.starts_with(kSharedMemoryDirectory)) continue;
       Use use;
       use.key = {file.device, file.inode};
       use.path = file.target;
@@ -117,6 +118,7 @@ class ProcessFiles {
 
   pid_t pid_;
   const std::vector<std::string>& ignore_prefixes_;
+  int64_t began_ms_;
 };
 
 // All uses of one file.
@@ -159,6 +161,7 @@ std::vector<FoundFile> Merge(const std::vector<ProcessFiles>& processes) {
     file.pid = merged.first.pid;
     file.append_only = merged.written && merged.only_appended && !merged.mapped;
     file.mapped = merged.mapped;
+    file.read_only = !merged.written && !merged.mapped && !file.path.starts_with(kSharedMemoryDirectory);
   }
   std::sort(files.begin(), files.end(),
             [](const FoundFile& a, const FoundFile& b) { return a.path < b.path; });
@@ -167,11 +170,11 @@ std::vector<FoundFile> Merge(const std::vector<ProcessFiles>& processes) {
 
 }  // namespace
 
-Result<FoundFiles> FindFiles(const std::vector<pid_t>& pids,
-                             const std::vector<std::string>& ignore_prefixes) {
+Result<FoundFiles> FindFiles(const std::vector<pid_t>& pids, const std::vector<std::string>& ignore_prefixes,
+                             int64_t began_ms) {
   std::vector<ProcessFiles> processes;
   processes.reserve(pids.size());
-  for (const pid_t pid : pids) processes.emplace_back(pid, ignore_prefixes);
+  for (const pid_t pid : pids) processes.emplace_back(pid, ignore_prefixes, began_ms);
   TRY(ParallelFor(processes.size(), [&](size_t i) -> Result<void> {
     Result<void> found = processes[i].Find();
     if (!found && found.error().kind == ErrorKind::kNotFound) return {};

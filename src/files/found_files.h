@@ -1,6 +1,7 @@
 // Which files of a process tree belong to its snapshot: regular, linked, and open for writing or mapped
 // shared through a descriptor that may write; and named ones in /dev/shm that are open or mapped in any way,
-// because no CRIU image has them. Deleted files are CRIU's ghost files.
+// because no CRIU image has them; and files of the job's own making that are open for reading (a sort's
+// spilled parts), which the job may remove before it is killed. Deleted files are CRIU's ghost files.
 #pragma once
 
 #include <sys/types.h>
@@ -27,6 +28,7 @@ struct FoundFile {
   pid_t pid = 0;             // one of those that have it
   bool append_only = false;  // somebody writes to it, and every writer has O_APPEND
   bool mapped = false;       // shared and writable: its content changes without a system call
+  bool read_only = false;    // nobody in the tree can write to it
 };
 
 struct FoundFiles {
@@ -35,7 +37,9 @@ struct FoundFiles {
 };
 
 // Fast enough for a freeze: descriptors without a path cost one readlink. Processes that are gone are passed
-// over.
-Result<FoundFiles> FindFiles(const std::vector<pid_t>& pids, const std::vector<std::string>& ignore_prefixes);
+// over. `began_ms`: since when the job runs (wall clock); files changed since then count as of its own
+// making.
+Result<FoundFiles> FindFiles(const std::vector<pid_t>& pids, const std::vector<std::string>& ignore_prefixes,
+                             int64_t began_ms);
 
 }  // namespace holdfast

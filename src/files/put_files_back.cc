@@ -144,6 +144,7 @@ Result<void> Putter::Open(const FileState& state) {
     if (errno != ENOENT) return Refused(state.path, errno);
   } else {
     if (::fstat(place.get(), &status) != 0) return Refused(state.path, errno);
+    if (state.only_if_missing && S_ISREG(status.st_mode)) return {};
     if (S_ISLNK(status.st_mode)) return Refused(state.path, ELOOP);
     if (!S_ISREG(status.st_mode)) {
       return Fail(

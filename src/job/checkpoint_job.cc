@@ -44,6 +44,7 @@ CheckpointOptions EngineOptions(const CheckpointRequest& request, const JobRecor
   CheckpointOptions options;
   options.root_pid = record.job.pid;
   options.lineage = record.name;
+  options.began_ms = record.began_ms;
   options.annotations = request.annotations;
   options.stop_job = request.stop;
   options.capture = request.capture;

@@ -56,6 +56,7 @@ std::string FormatJobRecord(const JobRecord& record) {
                {"name", record.name},
                {"command", record.command},
                {"working_directory", record.working_directory},
+               {"began_ms", record.began_ms},
                {"started_ms", record.started_ms},
                {"job", FormatIdentity(record.job)},
                {"supervisor", FormatIdentity(record.supervisor)},
@@ -87,6 +88,7 @@ Result<JobRecord> ParseJobRecord(std::string_view text, const std::string& where
     record.name = json.at("name").get<std::string>();
     record.command = json.at("command").get<std::vector<std::string>>();
     record.working_directory = json.at("working_directory").get<std::string>();
+    record.began_ms = json.at("began_ms").get<int64_t>();
     record.started_ms = json.at("started_ms").get<int64_t>();
     record.job = ParseIdentity(json.at("job"));
     record.supervisor = ParseIdentity(json.at("supervisor"));

@@ -25,6 +25,7 @@ struct JobRecord {
   std::string name;
   std::vector<std::string> command;
   std::string working_directory;
+  int64_t began_ms = 0;  // wall clock; of the first start, over all resumes. 0: when its process was started
   int64_t started_ms = 0;  // wall clock; of the last start or resume
   ProcessIdentity job;
   ProcessIdentity supervisor;  // pid 0: Holdfast did not start it

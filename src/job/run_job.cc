@@ -71,7 +71,8 @@ JobRecord NewRecord(const RunOptions& options, const std::string& name, bool mer
   record.command = options.command;
   std::error_code ignored;
   record.working_directory = std::filesystem::current_path(ignored);
-  record.started_ms = WallClockMs();
+  record.began_ms = WallClockMs();
+  record.started_ms = record.began_ms;
   record.every_s = options.every_s;
   record.keep = options.keep;
   record.terminal = options.terminal;

@@ -73,6 +73,9 @@ struct ProcessStatus {
 Result<ProcessStatus> ParseStatus(std::string_view stat, std::string_view status);
 Result<ProcessStatus> ReadStatus(pid_t pid);
 
+// When the process was started, ms since 1970, to a clock tick (10 ms).
+Result<int64_t> StartedMs(pid_t pid);
+
 Result<std::vector<pid_t>> ReadThreads(pid_t pid);
 // Live children of all threads, zombies too.
 Result<std::vector<pid_t>> ReadChildren(pid_t pid);
@@ -93,6 +96,7 @@ struct OpenFile {
   uint64_t inode = 0;           // st_ino
   uint64_t special_device = 0;  // st_rdev
   uint64_t bytes = 0;           // st_size
+  int64_t mtime_ms = 0;         // st_mtime, ms since 1970
   uint64_t link_count = 0;      // st_nlink
 
   bool writable() const { return (flags & 3) != 0; }

@@ -60,6 +60,7 @@ Result<std::optional<OpenFile>> ReadOpenFile(pid_t pid, int fds, int fdinfos, co
   file.special_device = status.st_rdev;
   file.bytes = static_cast<uint64_t>(status.st_size);
   file.link_count = status.st_nlink;
+  file.mtime_ms = int64_t{status.st_mtim.tv_sec} * 1000 + status.st_mtim.tv_nsec / 1'000'000;
   TRY(ReadFdinfoHead(fdinfos, name, ProcPath(pid, "fdinfo/") + name, file));
   return file;
 }

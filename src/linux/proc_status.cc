@@ -1,5 +1,8 @@
 // /proc/PID/stat and status, and the small files that describe a process as a whole.
 #include <fcntl.h>
+#include <unistd.h>
+
+#include <ctime>
 
 #include "base/fd.h"
 #include "linux/proc.h"
@@ -109,6 +112,20 @@ Result<ProcessStatus> ReadStatus(pid_t pid) {
   }
   const std::string stat = TRY(ReadFileAt(directory.get(), "stat", path + "stat"));
   return ParseStatus(stat, TRY(ReadFileAt(directory.get(), "status", path + "status")));
+}
+
+Result<int64_t> StartedMs(pid_t pid) {
+  const ProcessStatus status = TRY(ReadStatus(pid));
+  timespec now{};
+  timespec since_boot{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  clock_gettime(CLOCK_BOOTTIME, &since_boot);
+  const auto milliseconds = [](const timespec& time) {
+    return int64_t{time.tv_sec} * 1000 + time.tv_nsec / 1'000'000;
+  };
+  const auto started =
+      static_cast<int64_t>(status.start_ticks * 1000 / static_cast<uint64_t>(sysconf(_SC_CLK_TCK)));
+  return milliseconds(now) - milliseconds(since_boot) + started;
 }
 
 Result<std::vector<std::string>> ReadCommandLine(pid_t pid) {

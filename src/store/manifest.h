@@ -86,8 +86,9 @@ struct FileState {
   uint32_t uid = 0;
   uint32_t gid = 0;
   int64_t mtime_ns = 0;
-  bool append_only = false;   // every writer had O_APPEND
-  bool content_kept = false;  // false: only size, mode and owner are known
+  bool append_only = false;      // every writer had O_APPEND
+  bool content_kept = false;     // false: only size, mode and owner are known
+  bool only_if_missing = false;  // the job only reads it: what is there at a restart stays
   Blob content;
 };
 

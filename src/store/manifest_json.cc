@@ -122,6 +122,7 @@ Json EncodeFile(const FileState& file) {
           {"mtime_ns", file.mtime_ns},
           {"append_only", file.append_only},
           {"content_kept", file.content_kept},
+          {"only_if_missing", file.only_if_missing},
           {"content_bytes", file.content.bytes},
           {"blocks", file.content.blocks.size()}};
 }
@@ -137,6 +138,7 @@ FileState DecodeFile(const Json& json, uint64_t& blocks, std::string& problem) {
   fields.Get("mtime_ns", file.mtime_ns);
   fields.Get("append_only", file.append_only);
   fields.Get("content_kept", file.content_kept);
+  fields.Get("only_if_missing", file.only_if_missing);
   fields.Get("content_bytes", file.content.bytes);
   fields.Get("blocks", blocks);
   return file;
