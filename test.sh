@@ -105,8 +105,16 @@ threaded_tests() {
   done
 }
 
-must dependencies "installing dependencies" scripts/install-dependencies --training
-must release "building release" build release
+finish() {
+  echo
+  echo "in $(seconds_since "$started") s; logs and results are in $build_root"
+  "$PYTHON" scripts/summarize-tests "${result_files[@]}"
+  exit
+}
+
+# Without these, all others would only fail as well.
+must dependencies "installing dependencies" scripts/install-dependencies --training || finish
+must release "building release" build release || finish
 unit release
 export HOLDFAST_BUILD=$build_root/release HOLDFAST=$build_root/stage/bin/holdfast
 
@@ -122,9 +130,9 @@ else
   python_tests style 30 tests/layers tests/scripts tests/style
   must stage "installing Holdfast into a stage" cmake --install "$build_root/release" --prefix "$build_root/stage"
   must criu "installing CRIU" scripts/install-criu
+  must subjects "installing the programs that are checkpointed in the tests (the first time: some minutes)" \
+    scripts/install-test-subjects
   python_tests integration "$INTEGRATION_MINUTES_MAX" tests/integration
 fi
 
-echo
-echo "in $(seconds_since "$started") s; logs and results are in $build_root"
-"$PYTHON" scripts/summarize-tests "${result_files[@]}"
+finish

@@ -58,16 +58,16 @@ template <typename T>
 class [[nodiscard]] Result : public ResultBase<T> {
  public:
   using ResultBase<T>::ResultBase;
-  Result(Error error)
-      : ResultBase<T>(tl::unexpect, std::move(error)) {}  // NOLINT(google-explicit-constructor)
+  // NOLINTNEXTLINE(google-explicit-constructor): `return Fail(...)`
+  Result(Error error) : ResultBase<T>(tl::unexpect, std::move(error)) {}
 };
 
 template <>
 class [[nodiscard]] Result<void> : public ResultBase<void> {
  public:
   using ResultBase<void>::ResultBase;
-  Result(Error error)
-      : ResultBase<void>(tl::unexpect, std::move(error)) {}  // NOLINT(google-explicit-constructor)
+  // NOLINTNEXTLINE(google-explicit-constructor)
+  Result(Error error) : ResultBase<void>(tl::unexpect, std::move(error)) {}
   // TRY calls it on an rvalue, for which tl::expected<void> 1.0 has none.
   void value() const {}
 };
@@ -88,9 +88,11 @@ Error FailErrno(std::string what);
 #define TRY(expression) HOLDFAST_TRY_NAMED(HOLDFAST_TRY_NAME(__COUNTER__), expression)
 #define HOLDFAST_TRY_NAME(counter) HOLDFAST_TRY_JOIN(try_result_, counter)
 #define HOLDFAST_TRY_JOIN(a, b) a##b
+// NOLINTBEGIN(bugprone-macro-parentheses): `name` is a name.
 #define HOLDFAST_TRY_NAMED(name, expression)                      \
   __extension__({                                                 \
     auto name = (expression);                                     \
     if (!name) return ::holdfast::Error(std::move(name).error()); \
     std::move(name).value();                                      \
   })
+// NOLINTEND(bugprone-macro-parentheses)

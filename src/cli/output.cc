@@ -131,7 +131,13 @@ std::string FormatCommand(const std::vector<std::string>& command) {
   std::string text;
   for (const std::string& word : command) {
     std::string shown;
-    for (const char c : word) shown += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : c;
+    for (const char c : word) {
+      if (c == '\'') {
+        shown += "'\\''";
+      } else {
+        shown += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : c;
+      }
+    }
     const bool quoted = word.empty() || word.find_first_of(" \t\n'\"\\$&|;<>()*?") != std::string::npos;
     text += (text.empty() ? "" : " ") + (quoted ? "'" + shown + "'" : shown);
   }

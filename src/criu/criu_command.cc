@@ -43,8 +43,8 @@ Result<Subprocess> StartCriu(const CriuCommand& command) {
 namespace {
 
 struct KnownFailure {
-  const char* words;
-  const char* hint;
+  const char* words = nullptr;
+  const char* hint = nullptr;
   bool bad_luck = false;  // the next try may well succeed
 };
 constexpr std::array<KnownFailure, 11> kKnownFailures = {{

@@ -161,6 +161,7 @@ INTERPOSE int ioctl(int fd, unsigned long request, ...) {
 INTERPOSE long ptrace(__ptrace_request request, ...) noexcept {
   static const auto real = holdfast::Real<long (*)(__ptrace_request, pid_t, void*, void*)>("ptrace");
   va_list arguments;
+  // NOLINTNEXTLINE(clang-diagnostic-varargs): glibc declares it so
   va_start(arguments, request);
   const pid_t pid = va_arg(arguments, pid_t);
   void* address = va_arg(arguments, void*);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -109,7 +110,10 @@ RemoteCall::RemoteCall(pid_t task, uint64_t syscall_address)
   if (rseq_area != 0 && ReadMemory(rseq_area + kRseqSectionOffset, &rseq_section_, sizeof rseq_section_)) {
     rseq_area_ = rseq_area;
   }
-  uint64_t every_signal = ~0ull;
+  // But for SIGTRAP: our single step forces one, and the kernel resets what is blocked and forced to its
+  // default action (kernel/signal.c, force_sig_info_to_task). As long as it is ignored, that happens all the
+  // same.
+  uint64_t every_signal = ~(1ull << (SIGTRAP - 1));
   if (Ptrace(kPtraceGetSignalMask, task, reinterpret_cast<void*>(8), &signal_mask_) != 0 ||
       Ptrace(kPtraceSetSignalMask, task, reinterpret_cast<void*>(8), &every_signal) != 0) {
     error_ = errno;

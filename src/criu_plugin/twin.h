@@ -20,7 +20,7 @@ class Subreapers {
 
  private:
   static constexpr int kTasksMax = 64;
-  pid_t tasks_[kTasksMax];
+  pid_t tasks_[kTasksMax] = {};
   int count_ = 0;
 };
 

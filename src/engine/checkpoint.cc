@@ -19,6 +19,7 @@ namespace holdfast {
 namespace {
 
 constexpr const char* kBeganFact = "began-ms";
+constexpr int kTwinEndMilliseconds = 100;
 
 void Phase(const CheckpointOptions& options, std::string_view name, uint64_t total = 0) {
   if (options.progress != nullptr) options.progress->Phase(name, total);
@@ -94,7 +95,8 @@ Result<AddressSpace> DrainTask(CapturedTask& task, PendingSnapshot& pending,
     const std::vector<PageRun> runs = TRY(FindPages(task.twin->pid(), mappings));
     const Result<std::vector<Extent>> extents =
         DrainProcess(task.twin->pid(), runs, pending, &*task.twin, advanced, progress);
-    if (task.twin->IsDead()) {
+    // One that was killed may take a moment to be seen as dead.
+    if (extents ? task.twin->IsDead() : task.twin->WaitUntilDead(kTwinEndMilliseconds)) {
       return Fail(ErrorKind::kBusy,
                   fmt::format("the twin of process {} was killed, as when memory runs out", task.pid));
     }

@@ -33,16 +33,18 @@ constexpr int kExitSignalBase = 128;
   if (write(ready, &answer, 1) != 1 || !mounted) _exit(kExitSignalBase);
   if (dup2(starter, 0) != 0) _exit(kExitSignalBase);
   syscall(SYS_close_range, 1, ~0u, 0);
+  bool starter_gone = false;
   for (;;) {
     int status = 0;
     const pid_t ended = wait(&status);
     if (ended == root) _exit(WIFSIGNALED(status) ? kExitSignalBase + WTERMSIG(status) : WEXITSTATUS(status));
     if (ended < 0 && errno == ECHILD) {
-      // Before the restart, nobody is here; the first orphan wakes nobody. Look again soon, unless who
-      // started us is gone and nobody will come.
+      // Before the restart, nobody is here; the first orphan wakes nobody. Look again soon. Who started us is
+      // gone when the root has come, or when nobody will: another look tells.
+      if (starter_gone) _exit(kExitSignalBase);
       constexpr int kLookMilliseconds = 20;
       pollfd end{0, 0, 0};
-      if (poll(&end, 1, kLookMilliseconds) > 0) _exit(kExitSignalBase);
+      starter_gone = poll(&end, 1, kLookMilliseconds) > 0;
     }
   }
 }

@@ -148,6 +148,7 @@ Result<void> Capture::CaptureFrozen(const std::vector<pid_t>& pids) {
   for (const FoundFile& file : found.files) TRY(Look(file));
   TRY(LookForSidecars());
   std::vector<SeenPath> paths;
+  paths.reserve(frozen_.size());
   for (const FrozenFile& file : frozen_) paths.push_back({file.tracked->found.pid, file.state.path});
   directories_ = FindDirectories(pids, paths);
   TRY(Compare());

@@ -94,7 +94,7 @@ class ProcessFiles {
       if (!use.mapped && !shared_memory) continue;
       use.key = {target.st_dev, target.st_ino};
       // Not the name in maps, where a newline is written as \\012.
-      std::array<char, PATH_MAX> path;
+      std::array<char, PATH_MAX> path{};
       const ssize_t length = ::readlink(link.c_str(), path.data(), path.size());
       if (length <= 0) continue;
       use.path.assign(path.data(), static_cast<size_t>(length));

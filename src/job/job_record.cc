@@ -1,6 +1,8 @@
 #include "job/job_record.h"
 
+#include <limits>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 
 #include "store/manifest.h"
 
@@ -16,8 +18,14 @@ Json FormatIdentity(const ProcessIdentity& identity) {
   return {{"pid", identity.pid}, {"start_ticks", identity.start_ticks}, {"boot_id", identity.boot_id}};
 }
 
+pid_t ParsePid(const Json& json) {
+  const auto pid = json.get<int64_t>();
+  if (pid < 0 || pid > std::numeric_limits<pid_t>::max()) throw std::out_of_range("a pid is out of range");
+  return static_cast<pid_t>(pid);
+}
+
 ProcessIdentity ParseIdentity(const Json& json) {
-  return {.pid = json.at("pid").get<pid_t>(),
+  return {.pid = ParsePid(json.at("pid")),
           .start_ticks = json.at("start_ticks").get<uint64_t>(),
           .boot_id = json.at("boot_id").get<std::string>()};
 }
@@ -93,6 +101,7 @@ Result<JobRecord> ParseJobRecord(std::string_view text, const std::string& where
     record.job = ParseIdentity(json.at("job"));
     record.supervisor = ParseIdentity(json.at("supervisor"));
     record.every_s = json.at("every_s").get<double>();
+    if (!json.at("keep").is_number_unsigned()) throw std::out_of_range("keep is out of range");
     record.keep = json.at("keep").get<uint64_t>();
     record.terminal = json.at("terminal").get<bool>();
     record.merged_output = json.at("merged_output").get<bool>();

@@ -164,8 +164,9 @@ Result<int> RunJob(Store& store, const RunOptions& options) {
   }
   streams = Streams{};
   options.on_started({.name = record.name, .pid = record.job.pid, .supervisor_pid = record.supervisor.pid});
+  const pid_t child_pid = record.job.pid;
   return SuperviseToTheEnd(
-      {.store = store, .book = book, .fence = fence, .notices = options.notices, .child_pid = record.job.pid},
+      {.store = store, .book = book, .fence = fence, .notices = options.notices, .child_pid = child_pid},
       std::move(record), **output);
 }
 

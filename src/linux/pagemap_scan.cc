@@ -60,7 +60,9 @@ Result<PagemapScanner> PagemapScanner::Open(pid_t pid) {
 
 Result<std::vector<PageRegion>> PagemapScanner::PrivatePages(uint64_t start, uint64_t end) const {
   std::vector<PageRegion> pages;
-  std::array<KernelRegion, 1024> found{};
+  // Not more than the kernel gathers at a time (PAGEMAP_WALK_SIZE, fs/proc/task_mmu.c): with more asked for,
+  // Linux 6.18 may give a walk_end that lies before the last region it returned.
+  std::array<KernelRegion, 512> found{};
   while (start < end) {
     KernelScan scan{};
     scan.size = sizeof scan;
@@ -83,8 +85,10 @@ Result<std::vector<PageRegion>> PagemapScanner::PrivatePages(uint64_t start, uin
         TRY(AddSwapped(pages_found, pages));
       }
     }
-    if (scan.walk_end <= start) break;
-    start = scan.walk_end;
+    uint64_t next = scan.walk_end;
+    if (count > 0) next = std::max(next, found.at(static_cast<size_t>(count) - 1).end);
+    if (next <= start) break;
+    start = next;
   }
   return pages;
 }

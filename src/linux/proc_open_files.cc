@@ -25,7 +25,7 @@ struct CloseDirectory {
 Result<void> ReadFdinfoHead(int directory, const std::string& name, const std::string& path, OpenFile& file) {
   const Fd fdinfo(::openat(directory, name.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fdinfo.valid()) return FailErrno("cannot open " + path);
-  std::array<char, 256> buffer;
+  std::array<char, 256> buffer{};
   const ssize_t got = ::read(fdinfo.get(), buffer.data(), buffer.size());
   if (got < 0) return FailErrno("cannot read " + path);
   std::string_view text(buffer.data(), static_cast<size_t>(got));

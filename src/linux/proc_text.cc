@@ -47,7 +47,7 @@ std::vector<std::string> SplitAtNul(std::string_view text) {
 }
 
 Result<std::string> ReadLinkAt(int directory, const char* name, const std::string& what) {
-  std::array<char, PATH_MAX> target;
+  std::array<char, PATH_MAX> target{};
   const ssize_t length = ::readlinkat(directory, name, target.data(), target.size());
   if (length < 0) return FailErrno("cannot read the link " + what);
   return std::string(target.data(), static_cast<size_t>(length));

@@ -75,6 +75,8 @@ void ReopenHere(int fd) {
 bool PlaceDescriptors(const Prepared& prepared) {
   constexpr int kAside = 1000;  // four digits: ReopenHere counts on it
   int next = kAside;
+  for (const auto& [ours, target] : prepared.descriptors) next = std::max(next, ours + 1);
+  const int first = next;
   for (const auto& [ours, target] : prepared.descriptors) {
     if (dup3(ours, next, O_CLOEXEC) < 0) return false;
     if (prepared.namespaces.valid()) ReopenHere(next);
@@ -83,9 +85,9 @@ bool PlaceDescriptors(const Prepared& prepared) {
   const int null = open("/dev/null", O_RDWR);
   const int output = prepared.output >= 0 ? prepared.output : null;
   if (null < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0 || dup2(null, 0) < 0) return false;
-  syscall(SYS_close_range, 3, kAside - 1, 0);
+  syscall(SYS_close_range, 3, first - 1, 0);
   syscall(SYS_close_range, next, ~0u, 0);
-  next = kAside;
+  next = first;
   for (const auto& [ours, target] : prepared.descriptors) {
     if (dup2(next++, target) < 0) return false;
   }

@@ -68,17 +68,21 @@ class Filler {
   Result<void> FillExtent(const Extent& extent) const {
     thread_local std::vector<std::byte> buffer(limits::kBlockBytesMax);
     const size_t bytes = extent.pages * kPageBytes;
-    std::span<std::byte> pages(buffer.data(), bytes);
-    if (extent.block == kZeroBlock) {
-      std::fill(pages.begin(), pages.end(), std::byte{0});
-    } else {
-      const std::span<std::byte> block(buffer.data(), manifest_.blocks[extent.block].raw_bytes);
-      TRY(blocks_.Read(extent.block, block));
-      const size_t offset = extent.first_page * kPageBytes;
-      if (offset + bytes > block.size()) return Fail(ErrorKind::kCorrupt, "an extent reaches past its block");
-      pages = block.subspan(offset, bytes);
+    if (extent.block == kZeroBlock) return WriteZeros(extent.address, bytes, buffer);
+    const std::span<std::byte> block(buffer.data(), manifest_.blocks[extent.block].raw_bytes);
+    TRY(blocks_.Read(extent.block, block));
+    const size_t offset = extent.first_page * kPageBytes;
+    if (offset + bytes > block.size()) return Fail(ErrorKind::kCorrupt, "an extent reaches past its block");
+    return WriteAround(extent.address, block.subspan(offset, bytes));
+  }
+
+  // Zeros have no block, and so no limit to their length.
+  Result<void> WriteZeros(uint64_t address, size_t bytes, std::span<std::byte> buffer) const {
+    std::fill(buffer.begin(), buffer.end(), std::byte{0});
+    for (size_t done = 0; done < bytes; done += buffer.size()) {
+      TRY(WriteAround(address + done, buffer.first(std::min(buffer.size(), bytes - done))));
     }
-    return WriteAround(extent.address, pages);
+    return {};
   }
 
   // Writes all but the skipped pages.

@@ -74,8 +74,8 @@ MemoryTwin& MemoryTwin::operator=(MemoryTwin&& other) noexcept {
   return *this;
 }
 
-bool MemoryTwin::IsDead() const {
-  return pid_ == 0 || WaitForEnd(pidfd_.get(), 0).has_value();
+bool MemoryTwin::WaitUntilDead(int milliseconds) const {
+  return pid_ == 0 || WaitForEnd(pidfd_.get(), milliseconds).has_value();
 }
 
 void MemoryTwin::Release(uint64_t start, uint64_t end) {

@@ -25,7 +25,9 @@ class MemoryTwin {
   pid_t pid() const { return pid_; }
   TwinPlacement placement() const { return placement_; }
   // Whether it has been killed: by the kernel, when memory ran out.
-  bool IsDead() const;
+  bool IsDead() const { return WaitUntilDead(0); }
+  // Whether it is, or will be within so many milliseconds.
+  bool WaitUntilDead(int milliseconds) const;
   // Gives the pages of [start, end) back, which have been stored: what the job then writes is not copied any
   // more.
   void Release(uint64_t start, uint64_t end);

@@ -24,7 +24,7 @@ Result<Fd> OpenBeneath(int root, const std::string& path, int flags) {
     const long fd = ::syscall(SYS_openat2, root, path.c_str(), &how, sizeof(how));
     if (fd >= 0) return Fd(static_cast<int>(fd));
     if (errno == EINTR || errno == EAGAIN) continue;  // EAGAIN: a rename elsewhere during the walk
-    if (errno == ELOOP) {
+    if (errno == ELOOP || errno == ENOTDIR) {         // a link in a folder's place gives either
       return Fail(ErrorKind::kCorrupt, fmt::format("{} is or leads through a symbolic link", path))
           .WithHint("a store has none: find out who put it there");
     }
