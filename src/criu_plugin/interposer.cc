@@ -161,8 +161,11 @@ INTERPOSE int ioctl(int fd, unsigned long request, ...) {
 INTERPOSE long ptrace(__ptrace_request request, ...) noexcept {
   static const auto real = holdfast::Real<long (*)(__ptrace_request, pid_t, void*, void*)>("ptrace");
   va_list arguments;
-  // NOLINTNEXTLINE(clang-diagnostic-varargs): glibc declares it so
+// glibc declares it with an enumeration in front of the dots.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wvarargs"
   va_start(arguments, request);
+#pragma GCC diagnostic pop
   const pid_t pid = va_arg(arguments, pid_t);
   void* address = va_arg(arguments, void*);
   void* data = va_arg(arguments, void*);

@@ -17,9 +17,10 @@
 namespace holdfast {
 namespace {
 
-// What looks like directories and is made by the kernel alone.
-bool IsKernels(const std::string& path) {
-  return path == "/proc" || path == "/sys" || path.starts_with("/proc/") || path.starts_with("/sys/");
+// What is there without anybody's doing: the root, and what only looks like directories.
+bool IsAlwaysThere(const std::string& path) {
+  return path == "/" || path == "/proc" || path == "/sys" || path.starts_with("/proc/") ||
+         path.starts_with("/sys/");
 }
 
 class DirectoryFinder {
@@ -47,7 +48,7 @@ class DirectoryFinder {
  private:
   // False when it, and so all above it, is known already.
   bool Add(const std::string& root, const std::string& path) {
-    if (known_.contains(path) || IsKernels(path)) return false;
+    if (known_.contains(path) || IsAlwaysThere(path)) return false;
     struct stat status {};
     if (::lstat((root + path).c_str(), &status) == 0 && S_ISDIR(status.st_mode)) {
       known_[path] = {path, status.st_mode & 07777, status.st_uid, status.st_gid};

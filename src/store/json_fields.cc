@@ -139,6 +139,7 @@ void JsonFields::GetInteger(const char* key, T& out) {
     }
   } else if (value->is_number_integer() && std::numeric_limits<T>::is_signed) {
     const auto number = value->get<int64_t>();
+    // NOLINTNEXTLINE(misc-redundant-expression): of a 64-bit T
     if (number >= static_cast<int64_t>(std::numeric_limits<T>::min()) && number < 0) {
       out = static_cast<T>(number);
       return;

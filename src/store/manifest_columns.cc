@@ -39,7 +39,7 @@ class Columns {
   void Read(const Put& put) {
     static_assert(std::is_trivially_copyable_v<T>);
     for (uint64_t i = 0; i < count_; ++i, next_ += sizeof(T)) {
-      T value;
+      T value{};
       std::memcpy(&value, next_, sizeof(T));
       put(i, value);
     }

@@ -133,7 +133,7 @@ class Verifier {
     SegmentState& state = states_[id];
     Result<std::unique_ptr<SegmentReader>> segment = SegmentReader::Open(*core_.backend, id);
     Result<std::vector<SegmentEntry>> index =
-        segment ? (*segment)->ReadIndex() : Result<std::vector<SegmentEntry>>(std::move(segment).error());
+        segment ? (*segment)->ReadIndex() : Result<std::vector<SegmentEntry>>(segment.error());
     if (!index) {
       if (first_time) {
         Problem(fmt::format("{}: {} needs it; put the file back or remove the snapshot",
@@ -182,7 +182,7 @@ class Verifier {
     Result<std::unique_ptr<SegmentReader>> segment = SegmentReader::Open(*core_.backend, id);
     if (!segment && segment.error().kind == ErrorKind::kNotFound) return CheckNobodyNeeds(id, state);
     Result<std::vector<SegmentEntry>> index =
-        segment ? (*segment)->ReadIndex() : Result<std::vector<SegmentEntry>>(std::move(segment).error());
+        segment ? (*segment)->ReadIndex() : Result<std::vector<SegmentEntry>>(segment.error());
     if (!index) {
       Problem(fmt::format("{}: needed by {}", index.error().message, Users(state)));
       return {};
