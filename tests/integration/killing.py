@@ -7,6 +7,9 @@ import time
 import world
 
 
+CRIU_NAMES = ("criu", "ld-linux-x86-64")  # the second as scripts/install-criu starts it
+
+
 @dataclasses.dataclass
 class Tally:
     killed: int = 0  # the checkpoint was cut off
@@ -21,7 +24,10 @@ def kill_one_checkpoint(job, holdfast, random, tally, longest_s):
     delay = random.uniform(0, longest_s)
     time.sleep(delay)
     with_helpers = random.random() < 0.3
-    helpers = [status.pid for status in holdfast.strangers(job.pid, job.supervisor)] if with_helpers else []
+    # Not CRIU: killed while its parasite runs in the job, it leaves that there. It ends by itself when we are gone.
+    helpers = [
+        status.pid for status in holdfast.strangers(job.pid, job.supervisor) if with_helpers and status.name not in CRIU_NAMES
+    ]
     for pid in [process.pid, *helpers]:
         try:
             os.kill(pid, signal.SIGKILL)
