@@ -18,10 +18,9 @@ constexpr uint64_t kRseqSectionOffset = 8;
 uint64_t FindRseqArea(pid_t thread);
 
 // Sends each thread of `task` that stands inside of a critical section to the section's abort handler, as any
-// preemption would. Whatever the tracer makes the thread run afterwards can then do no harm. CRIU 4.1.1 does
-// the same only for the images and the leader's registers: a thread that goes on after the dump (-R) in the
-// middle of its section overwrites what other threads of its CPU have done since. Requires: all threads of
-// `task` are in ptrace-stop and we are their tracer.
+// preemption would. Whatever the tracer makes the thread run afterwards can then do no harm. Needed with CRIU
+// 4.1.1: after one `criu dump -R` of its own, tests/programs/rseq_counters.c misses counts (Linux 6.18).
+// Requires: all threads of `task` are in ptrace-stop and we are their tracer.
 void AbortRseqSections(pid_t task);
 
 }  // namespace holdfast

@@ -217,12 +217,7 @@ Result<void> FrozenJob::CopyFrozen(CapturedTask& task) {
         task.pid, runs, pending_, nullptr, [](uint64_t) {}, options_.progress));
     return {};
   }
-  const RemoteMemory memory = TRY(RemoteMemory::Open(task.pid));
-  std::vector<StagedMemory::Wanted> wanted;
-  wanted.reserve(runs.size());
-  for (const PageRun& run : runs) wanted.push_back({run.address, run.bytes, run.huge});
-  return task.staged.Copy(
-      wanted, [&memory](uint64_t address, std::span<std::byte> out) { return memory.Read(address, out); });
+  return Stage(task, runs);
 }
 
 Result<void> FrozenJob::Stage(CapturedTask& task, const std::vector<PageRun>& runs) {
