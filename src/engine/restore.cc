@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include <algorithm>
 #include <atomic>
@@ -26,7 +27,9 @@
 #include "engine/snapshot_images.h"
 #include "files/files.h"
 #include "linux/affinity.h"
+#include "linux/pidfd.h"
 #include "linux/proc.h"
+#include "linux/ready_breakpoints.h"
 #include "memory/fill.h"
 
 namespace holdfast {
@@ -94,6 +97,12 @@ Result<void> RefuseTakenPids(const Manifest& manifest, const std::vector<Process
       .WithHint("stop those processes, or give the job a pid namespace of its own: --pid-mode new-ns");
 }
 
+// Itself, or the command that a script around it ran.
+bool WasKilled(int wait_status) {
+  constexpr int kKilledBySignal = 128;
+  return WIFSIGNALED(wait_status) || WEXITSTATUS(wait_status) > kKilledBySignal;
+}
+
 class Restart {
  public:
   Restart(const Manifest& manifest, const BlockReader& blocks, const RestoreOptions& options)
@@ -125,13 +134,17 @@ class Restart {
     }
     const Fd null = TRY(InheritDescriptors(command));
     Phase(options_, "restore", total_);
+    const ReadyBreakpoints ready;
     RestoredProcesses restored = TRY(RestoredProcesses::Await());
     Subprocess child = TRY(StartCriu(command));
     Result<void> served = Serve(server, child, pages);
+    // Its processes and its end of the line die with CRIU: when it was killed, what we met is an echo of that.
+    constexpr int kLastMilliseconds = 100;
+    const bool ended = WaitForEnd(child.pidfd().get(), served ? 0 : kLastMilliseconds).has_value();
     server.HangUp();
     if (!served) child.Kill();
     const int status = TRY(child.Wait());
-    if (!served) return Error(served.error());
+    if (!served && !(ended && WasKilled(status))) return Error(served.error());
     if (status != 0) return CriuError(command, status);
     if (report_.root_pid == 0) return Fail(ErrorKind::kCriu, "criu restored no process");
     restored.Keep();

@@ -290,24 +290,21 @@ def test_resume_killed_at_random_moments(subject, holdfast, seed):
     holdfast.verify()
 
 
-def test_criu_killed_while_it_dumps(subject, holdfast, real_criu, seed):
-    """Its tracer dies with SIGKILL at a random moment of the dump, before it has put anything of its own into the job."""
+def test_criu_killed_while_it_dumps(subject, programs, holdfast, real_criu, seed):
+    """The tracer dies with SIGKILL at a random moment, before it has put anything of its own into the job."""
     job = subject("process_tree", 6, 8).run()
     chance = random.Random(seed)
     bad = make_script(
         holdfast.directory / "bad-criu",
         f"""
         case "$*" in *dump*) ;; *) exec {real_criu} "$@";; esac
-        {real_criu} "$@" & child=$!
-        sleep $DELAY
-        kill -9 $child
-        wait $child
+        exec env LD_PRELOAD="$LD_PRELOAD:{programs}/dies_in_ptrace.so" {real_criu} "$@"
         """,
     )
-    for _ in range(6):
-        env = {"HOLDFAST_CRIU": bad, "DELAY": f"{chance.uniform(0, 0.02):.4f}"}
-        answer = holdfast.run("checkpoint", job.name, "--json", env=env)
-        assert answer.status in (0, EXIT["criu"]), str(answer)
+    for _ in range(8):
+        env = {"HOLDFAST_CRIU": bad, "DIES_IN": str(job.pid), "DIES_AT": str(chance.randint(1, 40))}
+        error = holdfast.run("checkpoint", job.name, "--json", env=env)
+        assert error.status == EXIT["criu"], str(error)
         holdfast.assert_nothing_left(job.pid, job.supervisor, at_once=False)
         job.wait_rounds(2)
     job.checkpoint()

@@ -30,12 +30,14 @@ TEST(ReadTree, ParentsComeBeforeChildren) {
       ::mmap(nullptr, sizeof(pid_t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
   ASSERT_NE(grandchild, MAP_FAILED);
   ChildProcess child([&] {
+    const pid_t parent = ::getpid();
     const pid_t pid = ::fork();
     if (pid != 0) {
       *grandchild = pid;
       return;
     }
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() != parent) ::_exit(1);  // killed before it could be told
     for (;;) ::pause();
   });
   EXPECT_THAT(ReadTree(child.pid()).value(), ElementsAre(child.pid(), *grandchild));
