@@ -1,11 +1,13 @@
 // Writing a snapshot. Blocks come from many threads: each hashes and compresses by itself, takes a place in
 // the current segment under a lock held for an addition, and writes there. What is known of blocks is spread
-// over shards by hash, so that the threads seldom meet.
+// over shards by hash, so that the threads seldom meet. What the parent snapshot has is not stored again: its
+// segments are named beside our own.
 #include <fmt/format.h>
 
 #include <array>
 #include <atomic>
 #include <cstring>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <unordered_map>
@@ -25,6 +27,9 @@ namespace {
 
 constexpr size_t kShards = 64;
 constexpr int kCommitTriesMax = 10'000;
+// In BlockRef::segment until the commit: an index into the parent's segments, not ours.
+constexpr uint32_t kOfParent = 1u << 31;
+static_assert(limits::kSegmentsPerSnapshotMax < kOfParent);
 
 struct BlockKey {
   Hash128 hash{};
@@ -43,13 +48,22 @@ struct BlockKeyHash {
 struct alignas(64) Shard {
   std::mutex mutex;
   std::unordered_map<BlockKey, uint32_t, BlockKeyHash> index_of;
+  std::unordered_map<BlockKey, BlockRef, BlockKeyHash> of_parent;
   std::vector<std::pair<uint32_t, BlockRef>> blocks;
 };
 
 class PendingSnapshotImpl final : public PendingSnapshot {
  public:
-  PendingSnapshotImpl(std::shared_ptr<StoreCore> core, std::string lineage)
-      : core_(std::move(core)), lineage_(std::move(lineage)) {}
+  PendingSnapshotImpl(std::shared_ptr<StoreCore> core, std::string lineage, const Manifest* parent)
+      : core_(std::move(core)), lineage_(std::move(lineage)) {
+    if (parent == nullptr) return;
+    parent_segments_ = parent->segments;
+    for (BlockRef block : parent->blocks) {
+      block.segment |= kOfParent;
+      const BlockKey key{block.hash, block.raw_bytes};
+      ShardOf(key).of_parent.try_emplace(key, block);
+    }
+  }
 
   Result<uint32_t> AppendBlock(std::span<const std::byte> raw) override {
     if (raw.empty() || raw.size() > limits::kBlockBytesMax) {
@@ -58,7 +72,7 @@ class PendingSnapshotImpl final : public PendingSnapshot {
     if (AllZero(raw)) return kZeroBlock;
     if (failed_.load(std::memory_order_acquire)) return FirstError();
     const BlockKey key{HashBytes128(raw), static_cast<uint32_t>(raw.size())};
-    Shard& shard = shards_.at(key.hash[0] % kShards);
+    Shard& shard = ShardOf(key);
     uint32_t index = 0;
     {
       // The first to come claims the content; who brings it again need not wait until it is written, because
@@ -68,6 +82,10 @@ class PendingSnapshotImpl final : public PendingSnapshot {
       if (!fresh) return known->second;
       index = next_index_.fetch_add(1, std::memory_order_relaxed);
       known->second = index;
+      if (const auto stored = shard.of_parent.find(key); stored != shard.of_parent.end()) {
+        shard.blocks.emplace_back(index, stored->second);
+        return index;
+      }
     }
     if (index >= kZeroBlock - kShards)
       return Failed(Fail(ErrorKind::kUnsupported, "too many blocks in one snapshot"));
@@ -76,6 +94,22 @@ class PendingSnapshotImpl final : public PendingSnapshot {
     const std::lock_guard lock(shard.mutex);
     shard.blocks.emplace_back(index, *block);
     return index;
+  }
+
+  Result<uint32_t> ReuseBlock(const BlockRef& block) override {
+    const BlockKey key{block.hash, block.raw_bytes};
+    Shard& shard = ShardOf(key);
+    const std::lock_guard lock(shard.mutex);
+    const auto [known, fresh] = shard.index_of.try_emplace(key, 0);
+    if (!fresh) return known->second;
+    const auto stored = shard.of_parent.find(key);
+    if (stored == shard.of_parent.end()) {
+      shard.index_of.erase(known);
+      return Fail(ErrorKind::kInternal, "a block to be used again is not the parent's");
+    }
+    known->second = next_index_.fetch_add(1, std::memory_order_relaxed);
+    shard.blocks.emplace_back(known->second, stored->second);
+    return known->second;
   }
 
   Result<Blob> AppendBlob(std::span<const std::byte> raw) override {
@@ -99,6 +133,8 @@ class PendingSnapshotImpl final : public PendingSnapshot {
     manifest.blocks = TRY(TakeBlocks());
     manifest.segments.clear();
     for (const auto& segment : segments_) manifest.segments.push_back(segment->id());
+    reused_ = TakeParentSegments(manifest.blocks);
+    manifest.segments.insert(manifest.segments.end(), reused_.begin(), reused_.end());
     manifest.id = {lineage_, 0};
     manifest.figures.bytes_stored = bytes_stored();
     if (manifest.created_ms == 0) manifest.created_ms = WallClockMs();
@@ -162,9 +198,37 @@ class PendingSnapshotImpl final : public PendingSnapshot {
     return blocks;
   }
 
+  // The parent's segments that `blocks` lie in; has the blocks name them by their place behind our own.
+  std::vector<std::string> TakeParentSegments(std::vector<BlockRef>& blocks) const {
+    std::map<uint32_t, uint32_t> place_of;
+    std::vector<std::string> taken;
+    for (BlockRef& block : blocks) {
+      if ((block.segment & kOfParent) == 0) continue;
+      const uint32_t parents = block.segment & ~kOfParent;
+      const auto [place, fresh] =
+          place_of.try_emplace(parents, static_cast<uint32_t>(segments_.size() + taken.size()));
+      if (fresh) taken.push_back(parent_segments_.at(parents));
+      block.segment = place->second;
+    }
+    return taken;
+  }
+
+  // Under the gate nobody removes segments: those that are there now are still there after the commit.
+  Result<void> RequireReusedSegments() const {
+    for (const std::string& id : reused_) {
+      const Result<std::unique_ptr<Object>> there = core_->backend->Open(SegmentKey(id));
+      if (there) continue;
+      if (there.error().kind != ErrorKind::kNotFound) return Error(there.error());
+      return Fail(ErrorKind::kBusy, fmt::format("the parent snapshot of '{}' was removed meanwhile", lineage_));
+    }
+    return {};
+  }
+
   Result<void> FinishSegments(const std::vector<BlockRef>& blocks) {
     std::vector<std::vector<SegmentEntry>> entries(segments_.size());
-    for (const BlockRef& block : blocks) entries.at(block.segment).push_back(EntryOf(block));
+    for (const BlockRef& block : blocks) {
+      if (block.segment < segments_.size()) entries[block.segment].push_back(EntryOf(block));
+    }
     for (size_t i = 0; i < segments_.size(); ++i) {
       Result<void> finished = segments_[i]->Finish(std::move(entries[i]));
       if (!finished) return Failed(std::move(finished).error());
@@ -174,6 +238,7 @@ class PendingSnapshotImpl final : public PendingSnapshot {
 
   // Gives the segments and then the manifest their names. Requires: the gate.
   Result<SnapshotId> Publish(EncodedManifest& encoded) {
+    TRY(RequireReusedSegments());
     for (const auto& segment : segments_) {
       TRY(segment->Publish());
       published_.push_back(segment->id());
@@ -227,8 +292,12 @@ class PendingSnapshotImpl final : public PendingSnapshot {
     return first_error_.value_or(Fail(ErrorKind::kInternal, "this snapshot failed before"));
   }
 
+  Shard& ShardOf(const BlockKey& key) { return shards_.at(key.hash[0] % kShards); }
+
   const std::shared_ptr<StoreCore> core_;
   const std::string lineage_;
+  std::vector<std::string> parent_segments_;
+  std::vector<std::string> reused_;  // those that the snapshot needs
   std::array<Shard, kShards> shards_;
   std::atomic<uint32_t> next_index_ = 0;
   std::atomic<uint64_t> bytes_stored_ = 0;
@@ -243,8 +312,9 @@ class PendingSnapshotImpl final : public PendingSnapshot {
 
 }  // namespace
 
-std::unique_ptr<PendingSnapshot> MakePendingSnapshot(std::shared_ptr<StoreCore> core, std::string lineage) {
-  return std::make_unique<PendingSnapshotImpl>(std::move(core), std::move(lineage));
+std::unique_ptr<PendingSnapshot> MakePendingSnapshot(std::shared_ptr<StoreCore> core, std::string lineage,
+                                                     const Manifest* parent) {
+  return std::make_unique<PendingSnapshotImpl>(std::move(core), std::move(lineage), parent);
 }
 
 }  // namespace holdfast

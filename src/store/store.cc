@@ -56,9 +56,9 @@ Result<uint64_t> Store::BytesAvailable() const {
   return impl_->core->backend->BytesAvailable();
 }
 
-Result<std::unique_ptr<PendingSnapshot>> Store::Begin(const std::string& lineage) {
+Result<std::unique_ptr<PendingSnapshot>> Store::Begin(const std::string& lineage, const Manifest* parent) {
   TRY(ValidateLineageName(lineage));
-  return MakePendingSnapshot(impl_->core, lineage);
+  return MakePendingSnapshot(impl_->core, lineage, parent);
 }
 
 Result<std::vector<std::string>> Store::Lineages() const {

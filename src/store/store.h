@@ -59,7 +59,10 @@ class Store {
   Result<uint64_t> BytesAvailable() const;
 
   // Starts a snapshot of `lineage`. Nothing is visible until Commit. Holds no lock while blocks are appended.
-  Result<std::unique_ptr<PendingSnapshot>> Begin(const std::string& lineage);
+  // `parent`: a snapshot of the same lineage (by hash alone no other job's content is ever taken for ours);
+  // what it has is not stored again. Read only in this call.
+  Result<std::unique_ptr<PendingSnapshot>> Begin(const std::string& lineage,
+                                                 const Manifest* parent = nullptr);
 
   Result<std::vector<std::string>> Lineages() const;
   // Oldest first. An unknown lineage is kNotFound, with near names in the hint. A damaged one is listed as
@@ -103,12 +106,15 @@ class PendingSnapshot {
   // or kZeroBlock when all of it is zeros. Thread-safe, and meant to be called from as many threads as there
   // are cores. Requires: 0 < raw.size() <= limits::kBlockBytesMax.
   virtual Result<uint32_t> AppendBlock(std::span<const std::byte> raw) = 0;
+  // A block of the parent that was given to Begin, which is not read for it. Returns its index here.
+  virtual Result<uint32_t> ReuseBlock(const BlockRef& block) = 0;
   // A whole byte string, split into blocks.
   virtual Result<Blob> AppendBlob(std::span<const std::byte> raw) = 0;
   // Bytes appended to segments so far, after compression.
   virtual uint64_t bytes_stored() const = 0;
   // Makes the snapshot exist: segments durable, then the manifest under the next free version, one atomic
   // step. Fills in manifest.id, .segments, .blocks, figures.bytes_stored. On error nothing is left behind.
+  // kBusy: the parent was removed meanwhile.
   virtual Result<SnapshotId> Commit(Manifest manifest,
                                     const std::map<std::string, std::string>& annotations) = 0;
 };

@@ -53,7 +53,8 @@ class StoreGate {
   Fd fd_;
 };
 
-std::unique_ptr<PendingSnapshot> MakePendingSnapshot(std::shared_ptr<StoreCore> core, std::string lineage);
+std::unique_ptr<PendingSnapshot> MakePendingSnapshot(std::shared_ptr<StoreCore> core, std::string lineage,
+                                                     const Manifest* parent);
 Result<std::unique_ptr<BlockReader>> MakeBlockReader(const StoreCore& core, const Manifest& manifest);
 Result<VerifyReport> VerifyStore(const StoreCore& core, bool read_data, Progress* progress);
 // Removes `versions` of the lineage, then everything that no snapshot needs. Refuses before the first change.
