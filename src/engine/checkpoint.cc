@@ -3,6 +3,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -11,9 +12,11 @@
 #include "engine/engine.h"
 #include "engine/frozen_job.h"
 #include "engine/job_tree.h"
+#include "engine/precopy.h"
 #include "engine/snapshot_images.h"
 #include "linux/pidfd.h"
 #include "memory/drain.h"
+#include "memory/known_pages.h"
 
 namespace holdfast {
 namespace {
@@ -62,14 +65,33 @@ Result<void> RefuseFullStore(const Store& store, const CheckpointOptions& option
       .WithHint("`holdfast prune` drops old snapshots; --store puts them elsewhere");
 }
 
+// The newest snapshot: what is in it is not stored again. One that is damaged is no parent.
+std::optional<Manifest> LoadParent(const Store& store, const std::string& lineage) {
+  Result<Manifest> newest = store.Load({lineage, 0});
+  if (!newest) return std::nullopt;
+  return *std::move(newest);
+}
+
 struct Drained {
   std::vector<AddressSpace> address_spaces;
   std::vector<SharedObject> shared_objects;
   uint64_t bytes_captured = 0;
 };
 
+// All pages of the twin but those that were staged.
+Result<std::vector<PageRun>> FindInTwin(const CapturedTask& task, const std::vector<Extent>& staged) {
+  std::vector<Mapping> mappings;
+  for (const Mapping& mapping : task.mappings) {
+    const bool is_staged = std::any_of(staged.begin(), staged.end(), [&mapping](const Extent& extent) {
+      return extent.address >= mapping.start && extent.address < mapping.end;
+    });
+    if (!is_staged) mappings.push_back(mapping);
+  }
+  return FindPages(task.twin->pid(), mappings);
+}
+
 // Stores one task's memory and lets its twin go.
-Result<AddressSpace> DrainTask(CapturedTask& task, PendingSnapshot& pending,
+Result<AddressSpace> DrainTask(CapturedTask& task, const PreCopied& precopied, PendingSnapshot& pending,
                                const std::function<void(uint64_t)>& advanced, const Progress* progress) {
   AddressSpace space;
   space.pid = task.pid_in_namespace;
@@ -84,15 +106,7 @@ Result<AddressSpace> DrainTask(CapturedTask& task, PendingSnapshot& pending,
   for (const StagedRange& range : task.staged.ranges()) advanced(range.bytes.size());
   task.staged = StagedMemory();
   if (task.twin) {
-    // What is staged is not taken from the twin a second time.
-    std::vector<Mapping> mappings;
-    for (const Mapping& mapping : task.mappings) {
-      const bool is_staged = std::any_of(staged.begin(), staged.end(), [&mapping](const Extent& extent) {
-        return extent.address >= mapping.start && extent.address < mapping.end;
-      });
-      if (!is_staged) mappings.push_back(mapping);
-    }
-    const std::vector<PageRun> runs = TRY(FindPages(task.twin->pid(), mappings));
+    const std::vector<PageRun> runs = task.twin_runs ? *task.twin_runs : TRY(FindInTwin(task, staged));
     const Result<std::vector<Extent>> extents =
         DrainProcess(task.twin->pid(), runs, pending, &*task.twin, advanced, progress);
     // One that was killed may take a moment to be seen as dead.
@@ -105,14 +119,22 @@ Result<AddressSpace> DrainTask(CapturedTask& task, PendingSnapshot& pending,
     task.twin.reset();
   }
   space.extents.insert(space.extents.end(), staged.begin(), staged.end());
+  if (const auto tracked = precopied.tasks.find(task.pid); tracked != precopied.tasks.end()) {
+    const std::vector<Extent> known = Within(tracked->second.known, task.unwritten);
+    space.extents.insert(space.extents.end(), known.begin(), known.end());
+  }
   SortExtents(space.extents);
   return space;
 }
 
-Result<Drained> Drain(Captured& captured, PendingSnapshot& pending, const CheckpointOptions& options) {
+Result<Drained> Drain(Captured& captured, const PreCopied& precopied, PendingSnapshot& pending,
+                      const CheckpointOptions& options) {
   Drained drained;
   uint64_t total = captured.shared.bytes();
-  for (const CapturedTask& task : captured.tasks) total += task.info.resident_bytes;
+  for (const CapturedTask& task : captured.tasks) {
+    const bool tracked = precopied.tasks.contains(task.pid);
+    total += tracked ? task.captured_bytes : task.info.resident_bytes;
+  }
   Phase(options, "drain", total);
   std::atomic<uint64_t> done{captured.bytes_stored_frozen};
   const auto advanced = [&](uint64_t bytes) {
@@ -120,24 +142,36 @@ Result<Drained> Drain(Captured& captured, PendingSnapshot& pending, const Checkp
     if (options.progress != nullptr) options.progress->Advance(now);
   };
   for (CapturedTask& task : captured.tasks) {
-    drained.address_spaces.push_back(TRY(DrainTask(task, pending, advanced, options.progress)));
+    drained.address_spaces.push_back(TRY(DrainTask(task, precopied, pending, advanced, options.progress)));
   }
   const uint64_t shared_bytes = captured.shared.bytes();
   drained.shared_objects = TRY(captured.shared.Drain(pending));
-  drained.bytes_captured = done + shared_bytes;
+  drained.bytes_captured = done + shared_bytes + precopied.bytes;
   return drained;
 }
 
-// One twin serves as a picture of its task's mappings too: what CRIU was told from a guess is put right.
+// A twin serves as a picture of its task's mappings too: what CRIU was told from a guess is put right.
 struct Corrections {
   std::map<pid_t, std::vector<MappingDetail>> details;
-  bool lost_content = false;  // a mapping that fork empties was not known to be one
+  bool lost_content = false;  // of a mapping it was not known what fork makes of it
 };
+
+// A task that has ended by now cannot be asked; it was told as it was just before the freeze.
+void CorrectWithoutTwin(const CapturedTask& task, Corrections& corrections) {
+  const Result<std::vector<MappingDetail>> later = ReadSmaps(task.pid);
+  if (!later) return;
+  bool differs = false;
+  std::vector<MappingDetail> corrected =
+      CorrectByLater(task.told->details, *later, &differs, &corrections.lost_content);
+  if (differs) corrections.details[task.pid_in_namespace] = std::move(corrected);
+}
 
 Result<Corrections> CorrectFlags(const Captured& captured) {
   Corrections corrections;
   for (const CapturedTask& task : captured.tasks) {
-    if (!task.twin || !task.told) continue;
+    if (!task.told) continue;
+    if (task.tracked && !task.twin) CorrectWithoutTwin(task, corrections);
+    if (!task.twin) continue;
     const std::vector<MappingDetail> in_twin = TRY(ReadSmaps(task.twin->pid()));
     bool differs = false;
     std::vector<MappingDetail> corrected = CorrectByTwin(task.told->details, in_twin, &differs);
@@ -229,7 +263,9 @@ Result<Manifest> TakeSnapshot(Store& store, const CheckpointOptions& options) {
   TRY(RefuseObstacles(options));
   JobTree tree = TRY(ExamineTree(options.root_pid));
   TRY(RefuseFullStore(store, options, tree));
-  const std::unique_ptr<PendingSnapshot> pending = TRY(store.Begin(options.lineage));
+  const std::optional<Manifest> parent = LoadParent(store, options.lineage);
+  const std::unique_ptr<PendingSnapshot> pending =
+      TRY(store.Begin(options.lineage, parent ? &*parent : nullptr));
   const ScratchDirectory images = TRY(ScratchDirectory::Make(store, "dump"));
 
   const int64_t began_ms = options.began_ms != 0 ? options.began_ms : TRY(StartedMs(options.root_pid));
@@ -241,24 +277,27 @@ Result<Manifest> TakeSnapshot(Store& store, const CheckpointOptions& options) {
   file_options.began_ms = began_ms;
   const std::unique_ptr<FileCapture> files = TRY(FileCapture::Prepare(tree.pids, *pending, file_options));
 
+  const PreCopied precopied = TRY(PreCopy(tree, *pending, options));
+
   Phase(options, "freeze");
-  FrozenJob job(options, tree, *pending, *files, images, criu);
+  FrozenJob job(options, tree, precopied, *pending, *files, images, criu);
   Captured captured = TRY(job.CaptureAndRelease());
   if (options.progress != nullptr) {
-    options.progress->Note("the job stood still for " + FormatMilliseconds(captured.freeze_ms));
+    options.progress->Note("the job stood still for " +
+                           FormatMilliseconds(captured.freeze_ms + precopied.stopped_ms));
   }
 
   const Stopwatch drain;
   const TreeKiller killer(captured.tasks);
   const Corrections corrections = TRY(CorrectFlags(captured));
   if (corrections.lost_content) {
-    return Fail(ErrorKind::kBusy, "the job marked memory as MADV_WIPEONFORK at the moment of the freeze");
+    return Fail(ErrorKind::kBusy, "the job changed what fork() makes of its memory at the moment of the freeze");
   }
   Manifest manifest;
   for (const CapturedTask& task : captured.tasks) manifest.processes.push_back(WithMappings(task));
   manifest.processes.insert(manifest.processes.end(), captured.zombies.begin(), captured.zombies.end());
   manifest.figures.capture = NameCapture(captured, &manifest.figures.capture_reason);
-  Drained drained = TRY(Drain(captured, *pending, options));
+  Drained drained = TRY(Drain(captured, precopied, *pending, options));
   manifest.address_spaces = std::move(drained.address_spaces);
   manifest.shared_objects = std::move(drained.shared_objects);
   manifest.images = TRY(StoreImages(images.path(), *pending, corrections.details));
@@ -267,13 +306,17 @@ Result<Manifest> TakeSnapshot(Store& store, const CheckpointOptions& options) {
   manifest.warnings = files->warnings();
 
   Phase(options, "commit");
+  if (parent) {
+    manifest.parent = parent->id;
+    manifest.kind = SnapshotKind::kDelta;
+  }
   manifest.created_ms = WallClockMs();
   manifest.root_pid = tree.root_in_namespace;
   manifest.environment = DescribeEnvironment();
   manifest.environment.criu_version = criu.version;
   RecordFacts(options, tree, captured.pipes, manifest);
   manifest.engine_facts[kBeganFact] = std::to_string(began_ms);
-  manifest.figures.freeze_ms = captured.freeze_ms;
+  manifest.figures.freeze_ms = captured.freeze_ms + precopied.stopped_ms;
   manifest.figures.drain_ms = drain.ElapsedMs();
   manifest.figures.total_ms = total.ElapsedMs();
   manifest.figures.bytes_captured = drained.bytes_captured;

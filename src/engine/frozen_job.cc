@@ -13,7 +13,9 @@
 #include "criu/images.h"
 #include "linux/cgroup.h"
 #include "linux/pidfd.h"
+#include "linux/ready_breakpoints.h"
 #include "memory/drain.h"
+#include "memory/known_pages.h"
 #include "memory/remote_memory.h"
 #include "store/file_io.h"
 
@@ -23,6 +25,7 @@ namespace {
 // Up to here copying is quicker than cloning (a clone costs some 0.5 ms before it copies its first page
 // table).
 constexpr uint64_t kCopyBytesMax = 2 * kMiB;
+constexpr uint64_t kReservedBytesMin = 8 * kMiB;
 // A twin lets memory fill by what is written during the drain; this share of the job must be available to the
 // machine.
 constexpr double kMachineShare = 0.5;
@@ -52,10 +55,12 @@ Result<std::vector<ProcessInfo>> FindZombies(const std::vector<pid_t>& pids) {
 
 }  // namespace
 
-FrozenJob::FrozenJob(const CheckpointOptions& options, JobTree tree, PendingSnapshot& pending,
-                     FileCapture& files, const ScratchDirectory& images, const CriuInstallation& criu)
+FrozenJob::FrozenJob(const CheckpointOptions& options, JobTree tree, const PreCopied& precopied,
+                     PendingSnapshot& pending, FileCapture& files, const ScratchDirectory& images,
+                     const CriuInstallation& criu)
     : options_(options),
       tree_(std::move(tree)),
+      precopied_(precopied),
       pending_(pending),
       files_(files),
       images_(images),
@@ -66,6 +71,8 @@ Result<Captured> FrozenJob::CaptureAndRelease() {
     Result<std::vector<MappingDetail>> smaps = ReadSmaps(pid);
     if (smaps) smaps_before_[pid] = *std::move(smaps);
   }
+
+  ReserveRoom();
 
   PluginServer server = TRY(PluginServer::Listen(images_.path()));
   CriuCommand command{.criu = criu_,
@@ -83,6 +90,7 @@ Result<Captured> FrozenJob::CaptureAndRelease() {
     command.arguments.push_back(terminal.name);
   }
 
+  const ReadyBreakpoints ready;
   Subprocess criu = TRY(StartCriu(command));
   const Result<void> served = ServePlugin(server, criu);
   server.HangUp();
@@ -95,6 +103,14 @@ Result<Captured> FrozenJob::CaptureAndRelease() {
   if (captured_.tasks.empty()) return Fail(ErrorKind::kCriu, "CRIU did not load Holdfast's plugin");
   captured_.freeze_ms = TRY(ParseFreezeMs(TRY(ReadWholeFile(images_.path() + "/stats-dump"))));
   return std::move(captured_);
+}
+
+// For twice what was written when it was last looked at: it writes on until the freeze.
+void FrozenJob::ReserveRoom() {
+  for (const auto& [pid, tracked] : precopied_.tasks) {
+    const uint64_t bytes = 2 * tracked.written_bytes + kReservedBytesMin;
+    if (PredictCopyMs(bytes) < PredictTwinMs(tree_.resident_bytes, 0)) reserved_[pid].Reserve(bytes);
+  }
 }
 
 Result<void> FrozenJob::ServePlugin(PluginServer& server, const Subprocess& criu) {
@@ -138,6 +154,9 @@ Result<PluginReplyKind> FrozenJob::OnTask(PluginMessage& message) {
   task.info = TRY(Describe(task));
   TRY(captured_.shared.CaptureFrozen(task.pid, task.mappings));
   TRY(ComposeSmapsOf(task));
+  if (const auto tracked = precopied_.tasks.find(task.pid); tracked != precopied_.tasks.end()) {
+    TRY(FindWritten(task, tracked->second));
+  }
   const std::optional<std::string> why_copy = WhyCopy(task);
   captured_.tasks.push_back(std::move(task));
   CapturedTask& stored = captured_.tasks.back();
@@ -185,10 +204,30 @@ Result<void> FrozenJob::ComposeSmapsOf(CapturedTask& task) {
   return {};
 }
 
+Result<void> FrozenJob::FindWritten(CapturedTask& task, const TrackedTask& tracked) {
+  WriteTracking::Found found = TRY(tracked.tracking.Find(task.mappings, /*arm=*/false));
+  task.tracked = true;
+  task.twin_runs = std::move(found.written);
+  if (const auto room = reserved_.find(task.pid); room != reserved_.end()) {
+    task.staged = std::move(room->second);
+  }
+  task.unwritten = std::move(found.unwritten);
+  task.captured_bytes = TotalBytes(*task.twin_runs);
+  return {};
+}
+
 std::optional<std::string> FrozenJob::WhyCopy(const CapturedTask& task) {
   if (options_.capture == CaptureWay::kCopy) return "asked for";
   if (options_.capture == CaptureWay::kTwin) return std::nullopt;
   if (task.info.resident_bytes <= kCopyBytesMax) return "small";
+  if (task.twin_runs && IsToldForSure(task)) {
+    const uint64_t bytes = TotalBytes(*task.twin_runs);
+    const double copy_ms = PredictCopyMs(bytes);
+    if (copy_ms <= PredictTwinMs(task.info.resident_bytes, 0)) {
+      return fmt::format("pre-copied; {} written meanwhile, copied in some {}", FormatBytes(bytes),
+                         FormatMilliseconds(copy_ms));
+    }
+  }
   // A cgroup that is full kills: there must be room for all of the twin, and for the job to be as large as
   // ever.
   const uint64_t in_cgroup = std::max(task.status.peak_resident_bytes, task.info.resident_bytes);
@@ -207,9 +246,9 @@ std::optional<std::string> FrozenJob::WhyCopy(const CapturedTask& task) {
 
 // Into our memory when it is little or there is plenty, else straight into the store.
 Result<void> FrozenJob::CopyFrozen(CapturedTask& task) {
-  const std::vector<PageRun> runs = TRY(FindPages(task.pid, task.mappings));
-  uint64_t bytes = 0;
-  for (const PageRun& run : runs) bytes += run.bytes;
+  const std::vector<PageRun> runs =
+      task.twin_runs ? *std::exchange(task.twin_runs, {}) : TRY(FindPages(task.pid, task.mappings));
+  const uint64_t bytes = TotalBytes(runs);
   const uint64_t available = MemoryAvailable().value_or(0);
   if (bytes > kCopyBytesMax && bytes > available / 2) {
     captured_.bytes_stored_frozen += bytes;
@@ -261,12 +300,28 @@ Result<void> FrozenJob::CopyWhatTwinLacks(CapturedTask& task) {
   lacking.erase(std::unique(lacking.begin(), lacking.end(),
                             [](const Mapping& a, const Mapping& b) { return a.start == b.start; }),
                 lacking.end());
-  return Stage(task, TRY(FindPages(task.pid, lacking)));
+  if (!task.twin_runs) return Stage(task, TRY(FindPages(task.pid, lacking)));
+  const auto lacks = [&lacking](const PageRun& run) {
+    return std::any_of(lacking.begin(), lacking.end(), [&run](const Mapping& mapping) {
+      return run.address >= mapping.start && run.address < mapping.end;
+    });
+  };
+  const auto first = std::stable_partition(task.twin_runs->begin(), task.twin_runs->end(),
+                                           [&lacks](const PageRun& run) { return !lacks(run); });
+  const std::vector<PageRun> staged(first, task.twin_runs->end());
+  task.twin_runs->erase(first, task.twin_runs->end());
+  return Stage(task, staged);
+}
+
+// Without a twin to correct it by, what CRIU is told must not be guessed.
+bool FrozenJob::IsToldForSure(const CapturedTask& task) {
+  return task.tracked && task.told && task.told->guessed == 0;
 }
 
 Result<void> FrozenJob::OnSmaps(PluginServer& server, const PluginRequest& request) {
   for (const CapturedTask& task : captured_.tasks) {
-    if (task.pid_in_namespace != request.pid || !task.told || !task.twin) continue;
+    if (task.pid_in_namespace != request.pid || !task.told) continue;
+    if (!task.twin && !IsToldForSure(task)) continue;
     const Fd file = TRY(MemoryFile(task.told->text));
     return server.Reply(PluginReplyKind::kProceed, file.get());
   }

@@ -13,6 +13,7 @@
 #include "criu/plugin_server.h"
 #include "engine/engine.h"
 #include "engine/job_tree.h"
+#include "engine/precopy.h"
 #include "engine/scratch_directory.h"
 #include "files/files.h"
 #include "linux/subprocess.h"
@@ -32,7 +33,13 @@ struct CapturedTask {
   ProcessInfo info;
   std::vector<Mapping> mappings;
   std::optional<MemoryTwin> twin;
-  StagedMemory staged;                // what a twin lacks, or all of a small task
+  StagedMemory staged;                // what a twin lacks, or all that is captured
+  // Of a task whose writes were tracked: what has to be captured in the twin, and pages whose content is
+  // stored already. Of another one the twin has all.
+  bool tracked = false;
+  std::optional<std::vector<PageRun>> twin_runs;
+  std::vector<PageRun> unwritten;
+  uint64_t captured_bytes = 0;  // of a tracked task, in the freeze
   std::vector<Extent> extents;        // already stored: copied while frozen
   std::optional<ComposedSmaps> told;  // what CRIU was told of the mappings; nothing: it asked the kernel
   std::string reason;                 // why this way of capture
@@ -49,8 +56,9 @@ struct Captured {
 
 class FrozenJob {
  public:
-  FrozenJob(const CheckpointOptions& options, JobTree tree, PendingSnapshot& pending, FileCapture& files,
-            const ScratchDirectory& images, const CriuInstallation& criu);
+  FrozenJob(const CheckpointOptions& options, JobTree tree, const PreCopied& precopied,
+            PendingSnapshot& pending, FileCapture& files, const ScratchDirectory& images,
+            const CriuInstallation& criu);
   // Freezes, describes, captures, releases. Everything the machine holds of it is in the result; on error
   // nothing is.
   Result<Captured> CaptureAndRelease();
@@ -64,20 +72,26 @@ class FrozenJob {
   Result<void> CaptureOnce(pid_t pid);
   Result<ProcessInfo> Describe(const CapturedTask& task);
   Result<void> ComposeSmapsOf(CapturedTask& task);
+  void ReserveRoom();
+  // The pages of a tracked task that have to be captured. Tracks on from here.
+  Result<void> FindWritten(CapturedTask& task, const TrackedTask& tracked);
   // What makes a twin the wrong way for this task; nothing when it is the right one.
   std::optional<std::string> WhyCopy(const CapturedTask& task);
   Result<void> CopyFrozen(CapturedTask& task);
+  static bool IsToldForSure(const CapturedTask& task);
   // Copies the runs of a stopped task into our memory.
   Result<void> Stage(CapturedTask& task, const std::vector<PageRun>& runs);
   Result<void> CopyWhatTwinLacks(CapturedTask& task);
 
   const CheckpointOptions& options_;
   JobTree tree_;
+  const PreCopied& precopied_;
   PendingSnapshot& pending_;
   FileCapture& files_;
   const ScratchDirectory& images_;
   const CriuInstallation& criu_;
   std::map<pid_t, std::vector<MappingDetail>> smaps_before_;
+  std::map<pid_t, StagedMemory> reserved_;  // room for what tracked tasks have written
   std::optional<uint64_t> cgroup_headroom_;
   bool captured_once_ = false;
   std::optional<Error> failure_;

@@ -38,6 +38,8 @@ static_assert(sizeof(KernelRegion) == 24 && sizeof(KernelScan) == 96);
 
 constexpr unsigned long kPagemapScan = _IOWR('f', 16, KernelScan);
 
+constexpr uint64_t kNoMemory = kPageFile | kPageZeroFrame;  // the file's own page, the shared page of zeros
+
 // An entry of /proc/PID/pagemap, Documentation/admin-guide/mm/pagemap.rst: present (63), swapped (62), and
 // the type of swap in the lowest five bits. The highest type is no swap but a marker in an empty place of the
 // page table (SWP_PTE_MARKER, linux/swapops.h): a guard (MADV_GUARD_INSTALL), a poisoned page, a write
@@ -58,39 +60,100 @@ Result<PagemapScanner> PagemapScanner::Open(pid_t pid) {
   return PagemapScanner(std::move(fd));
 }
 
-Result<std::vector<PageRegion>> PagemapScanner::PrivatePages(uint64_t start, uint64_t end) const {
-  std::vector<PageRegion> pages;
+// Every region of pages that are there and match, to `visit`.
+template <typename Visit>
+Result<void> PagemapScanner::Scan(uint64_t start, uint64_t end, const Query& query,
+                                  const Visit& visit) const {
   // Not more than the kernel gathers at a time (PAGEMAP_WALK_SIZE, fs/proc/task_mmu.c): with more asked for,
   // Linux 6.18 may give a walk_end that lies before the last region it returned.
   std::array<KernelRegion, 512> found{};
   while (start < end) {
     KernelScan scan{};
     scan.size = sizeof scan;
+    scan.flags = query.flags;
     scan.start = start;
     scan.end = end;
     scan.regions = reinterpret_cast<uint64_t>(found.data());
     scan.region_count = found.size();
-    scan.category_inverted = kPageFile | kPageZeroFrame;
-    scan.category_mask = kPageFile | kPageZeroFrame;
-    scan.category_anyof_mask = kPagePresent | kPageSwapped;
-    scan.return_mask = kPageHuge | kPageSwapped;
+    scan.category_inverted = query.inverted;
+    scan.category_mask = query.inverted | query.all_of;
+    scan.category_anyof_mask = query.any_of;
+    scan.return_mask = query.returned;
+    scan.pages_max = query.pages_max;
     const int count = ioctl(fd_.get(), kPagemapScan, &scan);
     if (count < 0) return FailErrno(fmt::format("PAGEMAP_SCAN of {:x}-{:x}", start, end));
     for (int i = 0; i < count; ++i) {
       const KernelRegion& region = found.at(static_cast<size_t>(i));
-      const PageRegion pages_found{region.start, region.end, region.categories};
-      if ((region.categories & kPageSwapped) == 0) {
-        pages.push_back(pages_found);
-      } else {
-        TRY(AddSwapped(pages_found, pages));
-      }
+      TRY(visit(PageRegion{region.start, region.end, region.categories}));
     }
     uint64_t next = scan.walk_end;
     if (count > 0) next = std::max(next, found.at(static_cast<size_t>(count) - 1).end);
-    if (next <= start) break;
+    if (next <= start || query.pages_max != 0) break;
     start = next;
   }
+  return {};
+}
+
+Result<std::vector<PageRegion>> PagemapScanner::Pages(uint64_t start, uint64_t end,
+                                                      const Query& query) const {
+  std::vector<PageRegion> pages;
+  TRY(Scan(start, end, query, [&](const PageRegion& region) -> Result<void> {
+    if ((region.categories & kNoMemory) != 0) return {};
+    if ((region.categories & kPageSwapped) != 0) return AddSwapped(region, pages);
+    pages.push_back(region);
+    return {};
+  }));
   return pages;
+}
+
+Result<std::vector<PageRegion>> PagemapScanner::PrivatePages(uint64_t start, uint64_t end) const {
+  return Pages(start, end, {.inverted = kNoMemory, .returned = kPageHuge | kPageSwapped});
+}
+
+Result<bool> PagemapScanner::IsRegistered(uint64_t address) const {
+  bool registered = false;
+  const Query one{.any_of = 0, .returned = kPageWriteProtectAllowed, .pages_max = 1};
+  TRY(Scan(address, address + kPageBytes, one, [&registered](const PageRegion& page) -> Result<void> {
+    registered = (page.categories & kPageWriteProtectAllowed) != 0;
+    return {};
+  }));
+  return registered;
+}
+
+// The kernel has a short way for exactly this question (pagemap_scan_pmd_entry, fs/proc/task_mmu.c).
+Result<std::vector<PageRegion>> PagemapScanner::Unprotected(uint64_t start, uint64_t end) const {
+  std::vector<PageRegion> regions;
+  const Query marks{.all_of = kPageWritten, .any_of = 0, .returned = kPageWritten};
+  TRY(Scan(start, end, marks, [&regions](const PageRegion& region) -> Result<void> {
+    regions.push_back(region);
+    return {};
+  }));
+  return regions;
+}
+
+Result<std::vector<PageRegion>> PagemapScanner::UnprotectedPages(uint64_t start, uint64_t end) const {
+  return Pages(start, end,
+               {.inverted = kNoMemory, .all_of = kPageWritten, .returned = kPageHuge | kPageSwapped});
+}
+
+// What is there is asked for, though it costs the short way: on that one the kernel would leave marks in empty
+// places, too.
+Result<std::vector<PageRegion>> PagemapScanner::Protect(uint64_t start, uint64_t end) const {
+  constexpr uint64_t kProtectMatching = 1;  // PM_SCAN_WP_MATCHING
+  return Pages(start, end,
+               {.flags = kProtectMatching,
+                .all_of = kPageWritten,
+                .returned = kPageHuge | kPageSwapped | kNoMemory});
+}
+
+Result<bool> PagemapScanner::HasProtected(uint64_t start, uint64_t end) const {
+  bool found = false;
+  const Query one{.inverted = kPageWritten, .returned = kPageWritten, .pages_max = 1};
+  TRY(Scan(start, end, one, [&found](const PageRegion&) -> Result<void> {
+    found = true;
+    return {};
+  }));
+  return found;
 }
 
 Result<void> PagemapScanner::AddSwapped(const PageRegion& region, std::vector<PageRegion>& pages) const {

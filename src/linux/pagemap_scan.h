@@ -39,8 +39,34 @@ class PagemapScanner {
   // The private pages of [start, end): anonymous, or copied on write; not the file's own, not the shared zero
   // page; kPageHuge is told. In order of address.
   Result<std::vector<PageRegion>> PrivatePages(uint64_t start, uint64_t end) const;
+  // What follows needs Linux's asynchronous write protection (write_protection.h).
+
+  // Whether the mapping at `address` is registered, so that its pages can be protected.
+  Result<bool> IsRegistered(uint64_t address) const;
+  // The parts of [start, end) that are not protected: pages that were written to, and places without a page
+  // next to some. Quick, 0.5 ms for a GiB: nothing is asked about any page but its mark, which may be left from
+  // elsewhere unless the mapping is registered.
+  Result<std::vector<PageRegion>> Unprotected(uint64_t start, uint64_t end) const;
+  // The private pages of [start, end) that are not protected.
+  Result<std::vector<PageRegion>> UnprotectedPages(uint64_t start, uint64_t end) const;
+  // Protects them, in one step with finding them: no write in between is missed.
+  Result<std::vector<PageRegion>> Protect(uint64_t start, uint64_t end) const;
+  // Whether there are protected pages in [start, end), whatever mapping that is.
+  Result<bool> HasProtected(uint64_t start, uint64_t end) const;
 
  private:
+  struct Query {
+    uint64_t flags = 0;
+    uint64_t inverted = 0;
+    uint64_t all_of = 0;
+    uint64_t any_of = kPagePresent | kPageSwapped;
+    uint64_t returned = 0;
+    uint64_t pages_max = 0;  // 0: all
+  };
+  template <typename Visit>
+  Result<void> Scan(uint64_t start, uint64_t end, const Query& query, const Visit& visit) const;
+  // The regions of a query, without what is no private memory.
+  Result<std::vector<PageRegion>> Pages(uint64_t start, uint64_t end, const Query& query) const;
   // Those of a swapped region that are memory.
   Result<void> AddSwapped(const PageRegion& region, std::vector<PageRegion>& pages) const;
   explicit PagemapScanner(Fd fd) : fd_(std::move(fd)) {}

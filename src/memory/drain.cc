@@ -59,6 +59,12 @@ Result<void> StoreStretch(uint64_t address, std::span<const std::byte> bytes, bo
   return {};
 }
 
+std::vector<Extent> Join(const std::vector<std::vector<Extent>>& parts) {
+  std::vector<Extent> extents;
+  for (const std::vector<Extent>& part : parts) extents.insert(extents.end(), part.begin(), part.end());
+  return extents;
+}
+
 // The job has the first claim to the CPUs: a thread that competes with us for one gets about three times as
 // much of it. Not more: as long as the drain goes on, the job pays for copies on write.
 void StepBack() {
@@ -161,9 +167,33 @@ Result<std::vector<Extent>> DrainProcess(pid_t pid, const std::vector<PageRun>& 
     if (twin != nullptr && !chunks.empty()) ReleaseBehind(chunks, frontier, *twin);
   }
   if (!result) return std::move(result).error();
-  std::vector<Extent> extents;
-  for (const std::vector<Extent>& part : parts) extents.insert(extents.end(), part.begin(), part.end());
-  return extents;
+  return Join(parts);
+}
+
+Result<std::vector<Extent>> DrainRunning(pid_t pid, const std::vector<PageRun>& runs,
+                                         PendingSnapshot& pending,
+                                         const std::function<void(uint64_t)>& advanced,
+                                         const Progress* progress) {
+  const RemoteMemory memory = TRY(RemoteMemory::Open(pid));
+  const std::vector<Chunk> chunks = Split(runs);
+  std::vector<std::vector<Extent>> parts(chunks.size());
+  TRY(ParallelFor(chunks.size(), [&](size_t i) -> Result<void> {
+    thread_local std::vector<std::byte> buffer(kChunkBytes);
+    StepBack();
+    if (progress != nullptr && progress->Cancelled()) return Fail(ErrorKind::kInterrupted, "interrupted");
+    const Chunk& chunk = chunks[i];
+    const std::span<std::byte> bytes(buffer.data(), chunk.bytes);
+    const bool whole = memory.Read(chunk.address, bytes).has_value();
+    const uint64_t step = whole ? chunk.bytes : kPageBytes;
+    for (uint64_t done = 0; done < chunk.bytes; done += step) {
+      const std::span<std::byte> part = bytes.subspan(done, step);
+      if (!whole && !memory.Read(chunk.address + done, part)) continue;
+      TRY(StoreStretch(chunk.address + done, part, chunk.huge, /*keep_zeros=*/true, pending, parts[i]));
+    }
+    advanced(chunk.bytes);
+    return {};
+  }));
+  return Join(parts);
 }
 
 Result<std::vector<Extent>> DrainStaged(const StagedMemory& staged, PendingSnapshot& pending,

@@ -83,4 +83,21 @@ std::vector<MappingDetail> CorrectByTwin(const std::vector<MappingDetail>& told,
   return corrected;
 }
 
+std::vector<MappingDetail> CorrectByLater(const std::vector<MappingDetail>& told,
+                                          const std::vector<MappingDetail>& later, bool* differs,
+                                          bool* doubtful) {
+  static constexpr std::array<std::string_view, 3> kContent = {"dc", "wf", "ht"};
+  std::vector<MappingDetail> corrected = told;
+  auto found = later.begin();
+  for (MappingDetail& detail : corrected) {
+    while (found != later.end() && found->mapping.start < detail.mapping.start) ++found;
+    if (found == later.end()) break;
+    if (found->mapping.line != detail.mapping.line) continue;
+    for (const std::string_view flag : kContent) *doubtful |= found->Has(flag) != detail.Has(flag);
+    for (const std::string_view flag : kTwinTells) *differs |= found->Has(flag) != detail.Has(flag);
+    detail.flags = found->flags;
+  }
+  return corrected;
+}
+
 }  // namespace holdfast

@@ -11,11 +11,14 @@
 namespace holdfast {
 
 StagedMemory::StagedMemory(StagedMemory&& other) noexcept
-    : areas_(std::exchange(other.areas_, {})), ranges_(std::exchange(other.ranges_, {})) {}
+    : areas_(std::exchange(other.areas_, {})),
+      ranges_(std::exchange(other.ranges_, {})),
+      reserved_(std::exchange(other.reserved_, {})) {}
 
 StagedMemory& StagedMemory::operator=(StagedMemory&& other) noexcept {
   std::swap(areas_, other.areas_);
   std::swap(ranges_, other.ranges_);
+  std::swap(reserved_, other.reserved_);
   return *this;
 }
 
@@ -23,16 +26,34 @@ StagedMemory::~StagedMemory() {
   for (const Area& area : areas_) munmap(area.start, area.bytes);
 }
 
+Result<std::byte*> StagedMemory::TakeRoom(uint64_t bytes) {
+  if (bytes > reserved_.bytes) {
+    void* start =
+        mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (start == MAP_FAILED) return FailErrno("cannot get " + FormatBytes(bytes) + " to copy memory into");
+    // Huge pages: one fault for 512 pages, where each fault is paid for while the job stands still.
+    madvise(start, bytes, MADV_HUGEPAGE);
+    reserved_ = areas_.emplace_back(Area{static_cast<std::byte*>(start), bytes});
+  }
+  std::byte* const taken = reserved_.start;
+  reserved_.start += bytes;
+  reserved_.bytes -= bytes;
+  return taken;
+}
+
+void StagedMemory::Reserve(uint64_t bytes) {
+  constexpr int kPopulateWrite = 23;  // MADV_POPULATE_WRITE, Linux 5.14
+  const Result<std::byte*> room = TakeRoom(bytes);
+  if (!room) return;
+  madvise(*room, bytes, kPopulateWrite);
+  reserved_ = {*room, bytes};
+}
+
 Result<void> StagedMemory::Copy(const std::vector<Wanted>& wanted, const Reader& reader) {
   uint64_t total = 0;
   for (const Wanted& range : wanted) total += range.bytes;
   if (total == 0) return {};
-  // Huge pages: one fault for 512 pages, where each fault is paid for while the job stands still.
-  void* start =
-      mmap(nullptr, total, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (start == MAP_FAILED) return FailErrno("cannot get " + FormatBytes(total) + " to copy memory into");
-  madvise(start, total, MADV_HUGEPAGE);
-  areas_.push_back({static_cast<std::byte*>(start), total});
+  std::byte* to = TRY(TakeRoom(total));
 
   struct Piece {
     uint64_t address;
@@ -41,7 +62,6 @@ Result<void> StagedMemory::Copy(const std::vector<Wanted>& wanted, const Reader&
   };
   constexpr uint64_t kPieceBytes = 4 * kMiB;
   std::vector<Piece> pieces;
-  std::byte* to = static_cast<std::byte*>(start);
   for (const Wanted& range : wanted) {
     ranges_.push_back({range.address, {to, range.bytes}, range.huge});
     for (uint64_t done = 0; done < range.bytes; done += kPieceBytes) {

@@ -31,6 +31,9 @@ class StagedMemory {
   };
   using Reader = std::function<Result<void>(uint64_t address, std::span<std::byte> out)>;
 
+  // Has room ready, so that the next Copy does not wait for fresh pages. What does not fit waits as ever.
+  void Reserve(uint64_t bytes);
+
   // Copies all of `wanted` by `reader`, which must be thread-safe, from all cores.
   Result<void> Copy(const std::vector<Wanted>& wanted, const Reader& reader);
 
@@ -41,8 +44,11 @@ class StagedMemory {
     std::byte* start = nullptr;
     size_t bytes = 0;
   };
+  Result<std::byte*> TakeRoom(uint64_t bytes);
+
   std::vector<Area> areas_;
   std::vector<StagedRange> ranges_;
+  Area reserved_;  // the unused rest of the last area
 };
 
 }  // namespace holdfast

@@ -1,0 +1,167 @@
+#include "engine/precopy.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/units.h"
+#include "linux/stopped_process.h"
+#include "memory/drain.h"
+#include "memory/known_pages.h"
+
+namespace holdfast {
+namespace {
+
+// A twin that is made sooner than this is not worth a second stop.
+constexpr double kWorthwhileMs = 10;
+constexpr int kStopMillisecondsMax = 1000;
+constexpr int kRoundsMax = 3;
+// As little as this is copied in the freeze about as soon as it is looked at.
+constexpr uint64_t kLittleBytes = 16 * kMiB;
+
+struct Residents {
+  uint64_t small_bytes = 0;
+  uint64_t huge_bytes = 0;
+};
+
+Residents CountResidents(const std::vector<MappingDetail>& details) {
+  Residents residents;
+  for (const MappingDetail& detail : details) {
+    if (!IsCaptured(detail.mapping)) continue;
+    residents.huge_bytes += detail.anonymous_huge_bytes;
+    residents.small_bytes += detail.resident_bytes - std::min(detail.resident_bytes, detail.anonymous_huge_bytes);
+  }
+  return residents;
+}
+
+class TaskPreCopy {
+ public:
+  TaskPreCopy(pid_t pid, PendingSnapshot& pending, const CheckpointOptions& options, PreCopied& report)
+      : pid_(pid), pending_(pending), options_(options), report_(report) {}
+
+  Result<void> Begin() {
+    {
+      const Stopwatch stopped;
+      const StoppedProcess process = TRY(StoppedProcess::Stop(pid_, kStopMillisecondsMax));
+      tracking_.emplace(TRY(WriteTracking::Begin(pid_, process)));
+      report_.stopped_ms += stopped.ElapsedMs();
+    }
+    return Arm();
+  }
+
+  // Nothing: it is better captured whole.
+  Result<std::optional<TrackedTask>> Run() {
+    if (!IsWorthwhile()) return std::optional<TrackedTask>();
+    for (int round = 1;; ++round) {
+      // Whatever writes without leaving a mark began before the protection, and is over after this.
+      if (!PassStop()) return std::optional<TrackedTask>();
+      TRY(StoreWritten());
+      const uint64_t before = TotalBytes(written_);
+      const Result<uint64_t> now = WrittenBytes();
+      if (!now) return std::optional<TrackedTask>();  // it has ended
+      left_bytes_ = *now;
+      // Another round helps as long as less and less is left.
+      if (round == kRoundsMax || left_bytes_ <= kLittleBytes || left_bytes_ > before / 2) break;
+      if (!Arm()) return std::optional<TrackedTask>();
+      known_ = Without(known_, written_);
+    }
+    return std::optional<TrackedTask>(TrackedTask{*std::move(tracking_), std::move(known_), left_bytes_});
+  }
+
+ private:
+  Result<void> Arm() {
+    written_ = TRY(tracking_->Arm(TRY(ReadMaps(pid_))));
+    return {};
+  }
+
+  Result<void> PassStop() {
+    const Stopwatch stopped;
+    const Result<StoppedProcess> process = StoppedProcess::Stop(pid_, kStopMillisecondsMax);
+    report_.stopped_ms += stopped.ElapsedMs();
+    if (!process) return Error(process.error());
+    return {};
+  }
+
+  Result<uint64_t> WrittenBytes() const { return tracking_->WrittenBytes(TRY(ReadMaps(pid_))); }
+
+  // Not when most of it will have been written again by the time that it is stored.
+  bool IsWorthwhile() const {
+    const uint64_t bytes = TotalBytes(written_);
+    constexpr auto kFirst = std::chrono::milliseconds(10);
+    constexpr auto kSecond = std::chrono::milliseconds(30);
+    constexpr double kStoredBytesPerMs = 600e3;
+    constexpr double kShareMax = 0.5;
+    std::this_thread::sleep_for(kFirst);
+    const auto early = static_cast<double>(WrittenBytes().value_or(bytes));
+    std::this_thread::sleep_for(kSecond);
+    const auto late = static_cast<double>(WrittenBytes().value_or(bytes));
+    const auto all = static_cast<double>(bytes);
+    // Who writes the same pages over and over has soon written them all.
+    const double per_ms = (late - early) / static_cast<double>(kSecond.count());
+    const double expected = late + per_ms * (all / kStoredBytesPerMs);
+    return expected <= all * kShareMax;
+  }
+
+  Result<void> StoreWritten() {
+    std::atomic<uint64_t> stored = 0;
+    const auto advanced = [&](uint64_t bytes) {
+      const uint64_t now = stored += bytes;
+      if (options_.progress != nullptr) options_.progress->Advance(report_.bytes + now);
+    };
+    std::vector<Extent> extents = TRY(DrainRunning(pid_, written_, pending_, advanced, options_.progress));
+    known_.insert(known_.end(), extents.begin(), extents.end());
+    SortExtents(known_);
+    report_.bytes += stored;
+    return {};
+  }
+
+  const pid_t pid_;
+  PendingSnapshot& pending_;
+  const CheckpointOptions& options_;
+  PreCopied& report_;
+  std::optional<WriteTracking> tracking_;
+  std::vector<PageRun> written_;
+  std::vector<Extent> known_;
+  uint64_t left_bytes_ = 0;
+};
+
+}  // namespace
+
+double PredictCopyMs(uint64_t bytes) {
+  constexpr double kBytesPerMs = 4e6;
+  return static_cast<double>(bytes) / kBytesPerMs;
+}
+
+double PredictTwinMs(uint64_t small_page_bytes, uint64_t huge_page_bytes) {
+  constexpr double kBaseMs = 1;
+  constexpr double kSmallBytesPerMs = 40e6;
+  constexpr double kHugeBytesPerMs = 1e9;
+  return kBaseMs + static_cast<double>(small_page_bytes) / kSmallBytesPerMs +
+         static_cast<double>(huge_page_bytes) / kHugeBytesPerMs;
+}
+
+Result<PreCopied> PreCopy(const JobTree& tree, PendingSnapshot& pending, const CheckpointOptions& options) {
+  PreCopied report;
+  if (options.capture != CaptureWay::kAuto) return report;
+  if (options.progress != nullptr) options.progress->Phase("pre-copy", tree.resident_bytes);
+  for (const pid_t pid : tree.pids) {
+    const Result<std::vector<MappingDetail>> details = ReadSmaps(pid);
+    const Result<std::vector<Mapping>> mappings = ReadMaps(pid);
+    if (!details || !mappings || HasInvisibleWriters(*mappings)) continue;
+    const Residents residents = CountResidents(*details);
+    if (PredictTwinMs(residents.small_bytes, residents.huge_bytes) < kWorthwhileMs) continue;
+    TaskPreCopy precopy(pid, pending, options, report);
+    if (!precopy.Begin()) continue;
+    std::optional<TrackedTask> task = TRY(precopy.Run());
+    if (task) report.tasks.emplace(pid, *std::move(task));
+  }
+  return report;
+}
+
+}  // namespace holdfast

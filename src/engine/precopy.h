@@ -1,0 +1,41 @@
+// Pre-copy: memory is stored while the job runs on and its writes are tracked, so that the freeze has to capture
+// only what was written meanwhile. For that a process stands still twice: a moment now, to begin the tracking,
+// and in the freeze.
+#pragma once
+
+#include <sys/types.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/engine.h"
+#include "engine/job_tree.h"
+#include "memory/write_tracking.h"
+#include "store/store.h"
+
+namespace holdfast {
+
+struct TrackedTask {
+  WriteTracking tracking;
+  // Where the content of pages that were not written to since is in the pending snapshot.
+  std::vector<Extent> known;
+  uint64_t written_bytes = 0;  // when it was last looked at
+};
+
+struct PreCopied {
+  std::map<pid_t, TrackedTask> tasks;  // by our pid; those that are worth it
+  double stopped_ms = 0;               // how long processes stood still for it, in sum
+  uint64_t bytes = 0;                  // stored while they ran
+};
+
+// How long a capture in the freeze is going to take, from what was measured on current machines; only ever
+// compared with one another.
+double PredictCopyMs(uint64_t bytes);
+double PredictTwinMs(uint64_t small_page_bytes, uint64_t huge_page_bytes);
+
+// Errors are those of the store and Ctrl-C. A process that cannot be tracked is none: it is captured whole.
+Result<PreCopied> PreCopy(const JobTree& tree, PendingSnapshot& pending, const CheckpointOptions& options);
+
+}  // namespace holdfast

@@ -1,0 +1,103 @@
+#include "linux/stopped_process.h"
+
+#include <fmt/format.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <thread>
+#include <utility>
+
+#include "base/clock.h"
+#include "linux/proc.h"
+
+namespace holdfast {
+namespace {
+
+void DetachAtItsStop(pid_t thread) {
+  int status = 0;
+  pid_t pid = 0;
+  do {
+    pid = waitpid(thread, &status, __WALL);
+  } while (pid < 0 && errno == EINTR);
+  if (pid < 0 || !WIFSTOPPED(status)) return;
+  // A signal that came first is handed on.
+  const auto signal = static_cast<uintptr_t>(status >> 16 == 0 ? WSTOPSIG(status) : 0);
+  ptrace(PTRACE_DETACH, thread, nullptr, reinterpret_cast<void*>(signal));
+}
+
+}  // namespace
+
+StoppedProcess::StoppedProcess(StoppedProcess&& other) noexcept
+    : threads_(std::exchange(other.threads_, {})) {}
+
+StoppedProcess::~StoppedProcess() {
+  for (const Thread& thread : threads_) {
+    if (thread.stopped) ptrace(PTRACE_DETACH, thread.id, nullptr, nullptr);
+  }
+  // A thread that has not stopped yet cannot be let go before its stop, which is on its way, comes.
+  for (const Thread& thread : threads_) {
+    if (!thread.stopped) DetachAtItsStop(thread.id);
+  }
+}
+
+// Returns how many threads were not held before.
+int StoppedProcess::SeizeNew(pid_t pid) {
+  int found = 0;
+  const Result<std::vector<pid_t>> ids = ReadThreads(pid);
+  if (!ids) return 0;
+  for (const pid_t id : *ids) {
+    if (std::any_of(threads_.begin(), threads_.end(), [id](const Thread& one) { return one.id == id; })) {
+      continue;
+    }
+    if (ptrace(PTRACE_SEIZE, id, nullptr, reinterpret_cast<void*>(PTRACE_O_SUSPEND_SECCOMP)) != 0) continue;
+    ptrace(PTRACE_INTERRUPT, id, nullptr, nullptr);
+    threads_.push_back({id, false});
+    ++found;
+  }
+  return found;
+}
+
+// Whether all have stopped. Threads that have ended are forgotten.
+bool StoppedProcess::AwaitStops() {
+  bool all = true;
+  for (auto thread = threads_.begin(); thread != threads_.end();) {
+    int status = 0;
+    const pid_t pid = thread->stopped ? 0 : waitpid(thread->id, &status, __WALL | WNOHANG);
+    if ((pid < 0 && errno != EINTR) || (pid > 0 && !WIFSTOPPED(status))) {
+      thread = threads_.erase(thread);
+      continue;
+    }
+    if (pid > 0 && status >> 16 == PTRACE_EVENT_STOP) {
+      thread->stopped = true;
+    } else if (pid > 0) {  // a signal was first: it is delivered as it came, and the stop follows
+      ptrace(PTRACE_CONT, thread->id, nullptr,
+             reinterpret_cast<void*>(static_cast<uintptr_t>(WSTOPSIG(status))));
+    }
+    all = all && thread->stopped;
+    ++thread;
+  }
+  return all;
+}
+
+Result<StoppedProcess> StoppedProcess::Stop(pid_t pid, int milliseconds) {
+  const Stopwatch waited;
+  StoppedProcess process;
+  int spins = 0;
+  for (;;) {
+    const int found = process.SeizeNew(pid);
+    if (process.AwaitStops() && found == 0) break;
+    if (waited.ElapsedMs() > milliseconds) {
+      return Fail(ErrorKind::kBusy, fmt::format("process {} cannot be stopped", pid));
+    }
+    constexpr int kSpinsMax = 200;  // most stop within microseconds
+    if (++spins > kSpinsMax) std::this_thread::sleep_for(std::chrono::microseconds(200));
+  }
+  if (process.threads_.empty()) return Fail(ErrorKind::kNotFound, fmt::format("there is no process {}", pid));
+  return process;
+}
+
+}  // namespace holdfast

@@ -1,0 +1,40 @@
+#include "linux/write_protection.h"
+
+#include <fmt/format.h>
+#include <linux/userfaultfd.h>
+#include <sys/ioctl.h>
+
+namespace holdfast {
+namespace {
+
+constexpr uint64_t kFeatureWriteProtectAsync = 1 << 15;  // UFFD_FEATURE_WP_ASYNC; Debian 12's headers lack it
+
+}  // namespace
+
+Result<WriteProtection> WriteProtection::Enable(Fd userfaultfd) {
+  uffdio_api api{};
+  api.api = UFFD_API;
+  api.features = kFeatureWriteProtectAsync;
+  if (ioctl(userfaultfd.get(), UFFDIO_API, &api) != 0) {
+    return Fail(ErrorKind::kUnsupported, "the kernel has no asynchronous write protection (Linux 6.7)");
+  }
+  return WriteProtection(std::move(userfaultfd));
+}
+
+bool WriteProtection::Register(uint64_t start, uint64_t end) const {
+  uffdio_register request{};
+  request.range = {start, end - start};
+  request.mode = UFFDIO_REGISTER_MODE_WP;
+  return ioctl(fd_.get(), UFFDIO_REGISTER, &request) == 0;
+}
+
+Result<void> WriteProtection::Clear(uint64_t start, uint64_t end) const {
+  uffdio_writeprotect request{};
+  request.range = {start, end - start};
+  if (ioctl(fd_.get(), UFFDIO_WRITEPROTECT, &request) != 0) {
+    return FailErrno(fmt::format("UFFDIO_WRITEPROTECT of {:x}-{:x}", start, end));
+  }
+  return {};
+}
+
+}  // namespace holdfast

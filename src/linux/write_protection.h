@@ -1,0 +1,33 @@
+// Asynchronous write protection by userfaultfd (Linux 6.7, Documentation/admin-guide/mm/userfaultfd.rst): a
+// write to a protected page goes on at once and leaves its mark, which PAGEMAP_SCAN finds. Nothing is asked of
+// us, and nothing stops when we die: the kernel takes the protection away with the last descriptor.
+#pragma once
+
+#include <cstdint>
+#include <utility>
+
+#include "base/fd.h"
+#include "base/result.h"
+
+namespace holdfast {
+
+class WriteProtection {
+ public:
+  // `userfaultfd`: new, of the address space that is meant (it may be another process's). kUnsupported when
+  // the kernel cannot do it.
+  static Result<WriteProtection> Enable(Fd userfaultfd);
+
+  // Of one mapping, idempotent. Protects nothing yet (PagemapScanner::ProtectWritten does). False: the kernel
+  // does not take this kind of mapping.
+  bool Register(uint64_t start, uint64_t end) const;
+  // Takes every protection in a registered range away.
+  Result<void> Clear(uint64_t start, uint64_t end) const;
+
+  int fd() const { return fd_.get(); }
+
+ private:
+  explicit WriteProtection(Fd fd) : fd_(std::move(fd)) {}
+  Fd fd_;
+};
+
+}  // namespace holdfast

@@ -1,0 +1,63 @@
+#include "memory/known_pages.h"
+
+#include <algorithm>
+
+#include "base/page.h"
+
+namespace holdfast {
+namespace {
+
+uint64_t EndOf(const Extent& extent) {
+  return extent.address + uint64_t{extent.pages} * kPageBytes;
+}
+
+uint64_t EndOf(const PageRun& run) {
+  return run.address + run.bytes;
+}
+
+Extent Part(const Extent& extent, uint64_t from, uint64_t to) {
+  Extent part = extent;
+  part.address = from;
+  part.pages = static_cast<uint32_t>((to - from) / kPageBytes);
+  if (part.block != kZeroBlock) {
+    part.first_page = static_cast<uint16_t>(part.first_page + (from - extent.address) / kPageBytes);
+  }
+  return part;
+}
+
+}  // namespace
+
+std::vector<Extent> Within(const std::vector<Extent>& known, const std::vector<PageRun>& runs) {
+  std::vector<Extent> within;
+  auto extent = known.begin();
+  for (const PageRun& run : runs) {
+    while (extent != known.end() && EndOf(*extent) <= run.address) ++extent;
+    for (auto at = extent; at != known.end() && at->address < EndOf(run); ++at) {
+      within.push_back(Part(*at, std::max(at->address, run.address), std::min(EndOf(*at), EndOf(run))));
+    }
+  }
+  return within;
+}
+
+std::vector<Extent> Without(const std::vector<Extent>& known, const std::vector<PageRun>& runs) {
+  std::vector<Extent> without;
+  auto run = runs.begin();
+  for (const Extent& extent : known) {
+    while (run != runs.end() && EndOf(*run) <= extent.address) ++run;
+    uint64_t from = extent.address;
+    for (auto at = run; at != runs.end() && at->address < EndOf(extent); ++at) {
+      if (at->address > from) without.push_back(Part(extent, from, at->address));
+      from = std::max(from, EndOf(*at));
+    }
+    if (from < EndOf(extent)) without.push_back(Part(extent, from, EndOf(extent)));
+  }
+  return without;
+}
+
+uint64_t TotalBytes(const std::vector<PageRun>& runs) {
+  uint64_t bytes = 0;
+  for (const PageRun& run : runs) bytes += run.bytes;
+  return bytes;
+}
+
+}  // namespace holdfast

@@ -1,0 +1,20 @@
+// Pages whose content is in the store already: what a delta takes over, and what it has to capture.
+#pragma once
+
+#include <vector>
+
+#include "memory/drain.h"
+#include "store/manifest.h"
+
+namespace holdfast {
+
+// All lists are sorted by address and disjoint.
+
+// The parts of `known` that lie in `runs`.
+std::vector<Extent> Within(const std::vector<Extent>& known, const std::vector<PageRun>& runs);
+// The parts of `known` that lie in none of `runs`.
+std::vector<Extent> Without(const std::vector<Extent>& known, const std::vector<PageRun>& runs);
+
+uint64_t TotalBytes(const std::vector<PageRun>& runs);
+
+}  // namespace holdfast

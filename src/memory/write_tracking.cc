@@ -1,0 +1,236 @@
+#include "memory/write_tracking.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/page.h"
+#include "base/parallel.h"
+#include "base/units.h"
+#include "criu_plugin/remote_call.h"
+#include "linux/pidfd.h"
+
+namespace holdfast {
+namespace {
+
+constexpr uint64_t kUserModeOnly = 1;  // UFFD_USER_MODE_ONLY: enough here, and allowed to anybody
+
+// The kernel protects its pages only with a feature of its own; they are few and large, and copied whole.
+bool IsHugetlb(const Mapping& mapping) {
+  return mapping.name.starts_with("/anon_hugepage");
+}
+
+void Append(std::vector<PageRun>& runs, uint64_t start, uint64_t end, bool huge, const Mapping& mapping) {
+  const bool over_file = mapping.inode != 0;
+  if (!runs.empty() && runs.back().address + runs.back().bytes == start && runs.back().huge == huge &&
+      runs.back().over_file == over_file) {
+    runs.back().bytes += end - start;
+  } else {
+    runs.push_back({start, end - start, huge, over_file});
+  }
+}
+
+void Append(std::vector<PageRun>& runs, const std::vector<PageRegion>& pages, const Mapping& mapping) {
+  for (const PageRegion& region : pages) {
+    Append(runs, region.start, region.end, (region.categories & kPageHuge) != 0, mapping);
+  }
+}
+
+// Fewer and longer ones, each of which is one question to the kernel.
+std::vector<PageRegion> Coalesce(const std::vector<PageRegion>& regions) {
+  constexpr uint64_t kGapBytesMax = 16 * kPageBytes;
+  std::vector<PageRegion> longer;
+  for (const PageRegion& region : regions) {
+    if (!longer.empty() && region.start - longer.back().end <= kGapBytesMax) {
+      longer.back().end = region.end;
+    } else {
+      longer.push_back(region);
+    }
+  }
+  return longer;
+}
+
+// The pages of a registered mapping that were written to; `unprotected` as the scanner told.
+Result<std::vector<PageRegion>> WrittenAmong(const PagemapScanner& scanner,
+                                             const std::vector<PageRegion>& unprotected) {
+  std::vector<PageRegion> written;
+  for (const PageRegion& region : Coalesce(unprotected)) {
+    const std::vector<PageRegion> pages = TRY(scanner.UnprotectedPages(region.start, region.end));
+    written.insert(written.end(), pages.begin(), pages.end());
+  }
+  return written;
+}
+
+// As much of a mapping as one thread looks at.
+struct Stretch {
+  const Mapping* mapping = nullptr;
+  bool registered = false;
+  uint64_t start = 0;
+  uint64_t end = 0;
+};
+
+constexpr uint64_t kStretchBytesMax = 128 * kMiB;
+
+void Append(std::vector<Stretch>& stretches, const Mapping& mapping, bool registered) {
+  for (uint64_t at = mapping.start; at < mapping.end; at += kStretchBytesMax) {
+    stretches.push_back({&mapping, registered, at, std::min(mapping.end, at + kStretchBytesMax)});
+  }
+}
+
+// Starting threads takes as long as looking at some hundred MiB.
+unsigned ThreadsFor(const std::vector<Stretch>& stretches) {
+  constexpr uint64_t kBytesPerThreadMin = 256 * kMiB;
+  uint64_t bytes = 0;
+  for (const Stretch& stretch : stretches) bytes += stretch.end - stretch.start;
+  return static_cast<unsigned>(std::clamp<uint64_t>(bytes / kBytesPerThreadMin, 1, CoreCount()));
+}
+
+// What is in none of `regions`.
+void AppendRest(std::vector<PageRun>& runs, const std::vector<PageRegion>& regions, const Stretch& stretch) {
+  uint64_t from = stretch.start;
+  for (const PageRegion& region : regions) {
+    if (region.start > from) Append(runs, from, region.start, false, *stretch.mapping);
+    from = region.end;
+  }
+  if (from < stretch.end) Append(runs, from, stretch.end, false, *stretch.mapping);
+}
+
+// The pages that are there and are not `written`.
+Result<void> AppendUnwrittenPages(const PagemapScanner& scanner, const Stretch& stretch,
+                                  const std::vector<PageRegion>& written, std::vector<PageRun>& runs) {
+  auto next = written.begin();
+  for (const PageRegion& region : TRY(scanner.PrivatePages(stretch.start, stretch.end))) {
+    uint64_t from = region.start;
+    while (next != written.end() && next->end <= from) ++next;
+    for (auto at = next; at != written.end() && at->start < region.end; ++at) {
+      if (at->start > from) Append(runs, from, at->start, false, *stretch.mapping);
+      from = std::max(from, at->end);
+    }
+    if (from < region.end) Append(runs, from, region.end, false, *stretch.mapping);
+  }
+  return {};
+}
+
+// In a mapping that is not registered: marks are left from elsewhere there and mean nothing, so that every page
+// counts as written.
+Result<void> FindAll(const PagemapScanner& scanner, const Stretch& stretch, WriteTracking::Found& found) {
+  Append(found.written, TRY(scanner.PrivatePages(stretch.start, stretch.end)), *stretch.mapping);
+  return {};
+}
+
+Result<void> FindMarked(const PagemapScanner& scanner, const Stretch& stretch, bool arm,
+                        WriteTracking::Found& found) {
+  const std::vector<PageRegion> unprotected = TRY(scanner.Unprotected(stretch.start, stretch.end));
+  const std::vector<PageRegion> written = TRY(WrittenAmong(scanner, unprotected));
+  Append(found.written, written, *stretch.mapping);
+  if (stretch.mapping->inode == 0) {
+    AppendRest(found.unwritten, unprotected, stretch);
+  } else {
+    // A protected page of a private file mapping that was discarded leaves its mark in the empty place, where
+    // the file's own page is to be seen again. So here the pages that are there are looked for.
+    TRY(AppendUnwrittenPages(scanner, stretch, written, found.unwritten));
+  }
+  if (!arm) return {};
+  for (const PageRegion& region : Coalesce(unprotected)) TRY(scanner.Protect(region.start, region.end));
+  return {};
+}
+
+Result<Fd> MakeUserfaultfd(pid_t pid, pid_t thread) {
+  const Fd pidfd = TRY(OpenPidfd(pid));
+  RemoteCall call(thread);
+  if (call.error() != 0) return FailErrno(call.error(), fmt::format("cannot make a call in process {}", pid));
+  const long made = call.Call(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | kUserModeOnly);
+  if (made < 0) {
+    return Fail(ErrorKind::kUnsupported,
+                FailErrno(static_cast<int>(-made), fmt::format("userfaultfd in process {}", pid)).message);
+  }
+  Result<Fd> copy = CopyDescriptor(pidfd.get(), static_cast<int>(made));
+  call.Call(SYS_close, static_cast<uint64_t>(made));
+  return copy;
+}
+
+}  // namespace
+
+Result<WriteTracking> WriteTracking::Begin(pid_t pid, const StoppedProcess& stopped) {
+  return Continue(pid, TRY(WriteProtection::Enable(TRY(MakeUserfaultfd(pid, stopped.thread())))));
+}
+
+Result<bool> WriteTracking::Register(const PagemapScanner& scanner, const Mapping& mapping) const {
+  if (IsHugetlb(mapping)) return false;
+  if (TRY(scanner.IsRegistered(mapping.start))) return true;
+  if (!protection_.Register(mapping.start, mapping.end)) return false;
+  // Pages that were moved here (mremap) may have marks on them that are left from elsewhere. Taken for a
+  // protection that is in force, they would hide every write to come.
+  if (TRY(scanner.HasProtected(mapping.start, mapping.end))) {
+    TRY(protection_.Clear(mapping.start, mapping.end));
+  }
+  return true;
+}
+
+Result<std::vector<PageRun>> WriteTracking::Arm(const std::vector<Mapping>& mappings) const {
+  const PagemapScanner scanner = TRY(PagemapScanner::Open(pid_));
+  std::vector<PageRun> written;
+  for (const Mapping& mapping : mappings) {
+    if (!IsCaptured(mapping) || !TRY(Register(scanner, mapping))) continue;
+    Append(written, TRY(scanner.Protect(mapping.start, mapping.end)), mapping);
+  }
+  return written;
+}
+
+Result<WriteTracking::Found> WriteTracking::Find(const std::vector<Mapping>& mappings, bool arm) const {
+  // Opened anew each time: after an exec an open one would show the address space that was left.
+  const PagemapScanner scanner = TRY(PagemapScanner::Open(pid_));
+  std::vector<Stretch> stretches;
+  for (const Mapping& mapping : mappings) {
+    if (!IsCaptured(mapping)) continue;
+    Append(stretches, mapping, TRY(scanner.IsRegistered(mapping.start)));
+  }
+  std::vector<Found> parts(stretches.size());
+  TRY(ParallelFor(
+      stretches.size(),
+      [&](size_t i) {
+        return stretches[i].registered ? FindMarked(scanner, stretches[i], arm, parts[i])
+                                       : FindAll(scanner, stretches[i], parts[i]);
+      },
+      ThreadsFor(stretches)));
+  Found found;
+  for (const Found& part : parts) {
+    found.written.insert(found.written.end(), part.written.begin(), part.written.end());
+    found.unwritten.insert(found.unwritten.end(), part.unwritten.begin(), part.unwritten.end());
+  }
+  if (!arm) return found;
+  for (const Stretch& stretch : stretches) {
+    if (stretch.registered || !TRY(Register(scanner, *stretch.mapping))) continue;
+    TRY(scanner.Protect(stretch.start, stretch.end));
+  }
+  return found;
+}
+
+Result<uint64_t> WriteTracking::WrittenBytes(const std::vector<Mapping>& mappings) const {
+  const PagemapScanner scanner = TRY(PagemapScanner::Open(pid_));
+  uint64_t bytes = 0;
+  for (const Mapping& mapping : mappings) {
+    if (!IsCaptured(mapping)) continue;
+    const bool registered = TRY(scanner.IsRegistered(mapping.start));
+    const std::vector<PageRegion> written =
+        registered ? TRY(WrittenAmong(scanner, TRY(scanner.Unprotected(mapping.start, mapping.end))))
+                   : TRY(scanner.PrivatePages(mapping.start, mapping.end));
+    for (const PageRegion& region : written) bytes += region.bytes();
+  }
+  return bytes;
+}
+
+bool HasInvisibleWriters(const std::vector<Mapping>& mappings) {
+  return std::any_of(mappings.begin(), mappings.end(), [](const Mapping& mapping) {
+    // The ring of Linux's AIO: a read that is under way has its pages pinned, as have drivers' buffers.
+    return mapping.name.starts_with("/[aio]") || mapping.name.starts_with("anon_inode:") ||
+           (mapping.name.starts_with("/dev/") && !mapping.name.starts_with("/dev/shm/") &&
+            !mapping.name.starts_with("/dev/zero"));
+  });
+}
+
+}  // namespace holdfast

@@ -1,0 +1,59 @@
+// Which pages of a process have been written to since they were last looked at, by asynchronous write
+// protection. The rules that keep it from missing one are in write_tracking.cc, each where it is obeyed.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "base/result.h"
+#include "linux/pagemap_scan.h"
+#include "linux/proc.h"
+#include "linux/stopped_process.h"
+#include "linux/write_protection.h"
+#include "memory/drain.h"
+
+namespace holdfast {
+
+class WriteTracking {
+ public:
+  // Makes a userfaultfd in the process by a call injected into `stopped`, and takes it out again: the job
+  // never sees a descriptor. Ends, without a trace, with the object. kUnsupported: the kernel or the job's
+  // seccomp filter has none.
+  static Result<WriteTracking> Begin(pid_t pid, const StoppedProcess& stopped);
+  // With what an earlier tracking of the same process left behind (descriptor()).
+  static WriteTracking Continue(pid_t pid, WriteProtection protection) { return {pid, std::move(protection)}; }
+
+  // Protects all that is written, in mappings that are new as well, while the process runs; returns those
+  // pages. Before their content is read, every thread of the job has to pass a stop: a system call that found
+  // a page before it was protected may still be writing to it, which leaves no mark.
+  Result<std::vector<PageRun>> Arm(const std::vector<Mapping>& mappings) const;
+
+  struct Found {
+    std::vector<PageRun> written;    // pages
+    std::vector<PageRun> unwritten;  // places: what was stored of pages in them is still right
+  };
+  // Requires: no thread of the process runs, and `mappings` are what it has now. After an exec, all is
+  // written. With `arm`, what is written from now on counts as written again.
+  Result<Found> Find(const std::vector<Mapping>& mappings, bool arm) const;
+
+  // While it runs.
+  Result<uint64_t> WrittenBytes(const std::vector<Mapping>& mappings) const;
+
+  int descriptor() const { return protection_.fd(); }
+
+ private:
+  WriteTracking(pid_t pid, WriteProtection protection) : pid_(pid), protection_(std::move(protection)) {}
+  // Whether the mapping can be protected from now on.
+  Result<bool> Register(const PagemapScanner& scanner, const Mapping& mapping) const;
+
+  pid_t pid_;
+  WriteProtection protection_;
+};
+
+// Whether devices or the kernel may write to this process's memory behind the page tables' back, so that no
+// tracking sees it.
+bool HasInvisibleWriters(const std::vector<Mapping>& mappings);
+
+}  // namespace holdfast
