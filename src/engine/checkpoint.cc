@@ -45,14 +45,15 @@ Result<void> RefuseObstacles(const CheckpointOptions& options) {
 }
 
 // A store that is sure to run full is refused before the job is touched. How well memory compresses is taken
-// from the lineage's newest snapshot; of a first one nothing is known, and only a store with next to nothing
-// left is refused.
+// from the lineage's newest snapshot, if that is a full one; of a first one nothing is known and of a delta
+// little is, so that only a store with next to nothing left is refused.
 Result<void> RefuseFullStore(const Store& store, const CheckpointOptions& options, const JobTree& tree) {
   constexpr double kFirstShare = 0.05;
   constexpr double kMargin = 1.2;
   double share = kFirstShare;
   const Result<std::vector<SnapshotSummary>> earlier = store.Snapshots(options.lineage);
-  if (earlier && !earlier->empty() && earlier->back().figures.bytes_captured > 0) {
+  if (earlier && !earlier->empty() && earlier->back().kind == SnapshotKind::kFull &&
+      earlier->back().figures.bytes_captured > 0) {
     const CheckpointFigures& figures = earlier->back().figures;
     share = static_cast<double>(figures.bytes_stored) / static_cast<double>(figures.bytes_captured) * kMargin;
   }
@@ -277,7 +278,7 @@ Result<Manifest> TakeSnapshot(Store& store, const CheckpointOptions& options) {
   file_options.began_ms = began_ms;
   const std::unique_ptr<FileCapture> files = TRY(FileCapture::Prepare(tree.pids, *pending, file_options));
 
-  const PreCopied precopied = TRY(PreCopy(tree, *pending, options));
+  PreCopied precopied = TRY(PreCopy(tree, parent ? &*parent : nullptr, *pending, options));
 
   Phase(options, "freeze");
   FrozenJob job(options, tree, precopied, *pending, *files, images, criu);
@@ -287,11 +288,13 @@ Result<Manifest> TakeSnapshot(Store& store, const CheckpointOptions& options) {
                            FormatMilliseconds(captured.freeze_ms + precopied.stopped_ms));
   }
 
+  if (options.tracking == nullptr) LeaveTracking(precopied, {}, options);
   const Stopwatch drain;
   const TreeKiller killer(captured.tasks);
   const Corrections corrections = TRY(CorrectFlags(captured));
   if (corrections.lost_content) {
-    return Fail(ErrorKind::kBusy, "the job changed what fork() makes of its memory at the moment of the freeze");
+    return Fail(ErrorKind::kBusy,
+                "the job changed what fork() makes of its memory at the moment of the freeze");
   }
   Manifest manifest;
   for (const CapturedTask& task : captured.tasks) manifest.processes.push_back(WithMappings(task));
@@ -323,6 +326,7 @@ Result<Manifest> TakeSnapshot(Store& store, const CheckpointOptions& options) {
   manifest.figures.bytes_stored = pending->bytes_stored();
   manifest.id = TRY(pending->Commit(manifest, options.annotations));
   if (options.stop_job) killer.Kill();
+  LeaveTracking(precopied, manifest.id, options);
   return manifest;
 }
 

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "base/fd.h"
 #include "base/progress.h"
 #include "base/result.h"
 #include "store/store.h"
@@ -19,6 +20,19 @@
 namespace holdfast {
 
 enum class CaptureWay { kAuto, kTwin, kCopy };
+
+// What a checkpoint leaves for the next one of the same running job: descriptors that keep the tracking of
+// its writes going. Whoever holds them does nothing with them; when he lets go of them, or dies, the tracking
+// ends and the next checkpoint looks at all memory again.
+struct KeptTracking {
+  SnapshotId base;  // since which writes are tracked
+  struct Task {
+    pid_t pid = 0;  // ours
+    uint64_t start_ticks = 0;
+    Fd userfaultfd;
+  };
+  std::vector<Task> tasks;
+};
 
 struct CheckpointOptions {
   pid_t root_pid = 0;  // of the tree, in our pid namespace
@@ -28,6 +42,8 @@ struct CheckpointOptions {
   int64_t began_ms = 0;
   bool stop_job = false;  // leave the tree dead (SIGKILL) after the snapshot is committed
   CaptureWay capture = CaptureWay::kAuto;
+  // Not null: what the last checkpoint left; used up in any case, and filled anew when there is a snapshot.
+  KeptTracking* tracking = nullptr;
   bool tcp_established = true;
   bool file_locks = true;
   uint64_t file_bytes_max = 16ull << 30;  // of a file open for writing whose content is kept

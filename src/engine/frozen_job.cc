@@ -205,7 +205,8 @@ Result<void> FrozenJob::ComposeSmapsOf(CapturedTask& task) {
 }
 
 Result<void> FrozenJob::FindWritten(CapturedTask& task, const TrackedTask& tracked) {
-  WriteTracking::Found found = TRY(tracked.tracking.Find(task.mappings, /*arm=*/false));
+  WriteTracking::Found found =
+      TRY(tracked.tracking->Find(task.mappings, /*arm=*/options_.tracking != nullptr));
   task.tracked = true;
   task.twin_runs = std::move(found.written);
   if (const auto room = reserved_.find(task.pid); room != reserved_.end()) {

@@ -33,13 +33,13 @@ struct CapturedTask {
   ProcessInfo info;
   std::vector<Mapping> mappings;
   std::optional<MemoryTwin> twin;
-  StagedMemory staged;                // what a twin lacks, or all that is captured
+  StagedMemory staged;  // what a twin lacks, or all that is captured
   // Of a task whose writes were tracked: what has to be captured in the twin, and pages whose content is
   // stored already. Of another one the twin has all.
   bool tracked = false;
   std::optional<std::vector<PageRun>> twin_runs;
   std::vector<PageRun> unwritten;
-  uint64_t captured_bytes = 0;  // of a tracked task, in the freeze
+  uint64_t captured_bytes = 0;        // of a tracked task, in the freeze
   std::vector<Extent> extents;        // already stored: copied while frozen
   std::optional<ComposedSmaps> told;  // what CRIU was told of the mappings; nothing: it asked the kernel
   std::string reason;                 // why this way of capture
@@ -73,7 +73,7 @@ class FrozenJob {
   Result<ProcessInfo> Describe(const CapturedTask& task);
   Result<void> ComposeSmapsOf(CapturedTask& task);
   void ReserveRoom();
-  // The pages of a tracked task that have to be captured. Tracks on from here.
+  // The pages of a tracked task that have to be captured.
   Result<void> FindWritten(CapturedTask& task, const TrackedTask& tracked);
   // What makes a twin the wrong way for this task; nothing when it is the right one.
   std::optional<std::string> WhyCopy(const CapturedTask& task);

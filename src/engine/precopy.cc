@@ -35,7 +35,8 @@ Residents CountResidents(const std::vector<MappingDetail>& details) {
   for (const MappingDetail& detail : details) {
     if (!IsCaptured(detail.mapping)) continue;
     residents.huge_bytes += detail.anonymous_huge_bytes;
-    residents.small_bytes += detail.resident_bytes - std::min(detail.resident_bytes, detail.anonymous_huge_bytes);
+    residents.small_bytes +=
+        detail.resident_bytes - std::min(detail.resident_bytes, detail.anonymous_huge_bytes);
   }
   return residents;
 }
@@ -55,9 +56,33 @@ class TaskPreCopy {
     return Arm();
   }
 
-  // Nothing: it is better captured whole.
+  // `known`: pages of the snapshot since which `userfaultfd` has told of writes.
+  void Continue(Fd userfaultfd, std::vector<Extent> known) {
+    tracking_.emplace(WriteTracking::Continue(pid_, std::move(userfaultfd)));
+    known_ = std::move(known);
+  }
+
+  // Stores what has been written, if that is more than little. Nothing: it has ended.
   Result<std::optional<TrackedTask>> Run() {
-    if (!IsWorthwhile()) return std::optional<TrackedTask>();
+    const Result<uint64_t> now = WrittenBytes();
+    if (!now) return std::optional<TrackedTask>();
+    left_bytes_ = *now;
+    if (left_bytes_ <= kLittleBytes || !IsWorthwhile(left_bytes_) || !Arm()) return Tracked();
+    return RunRounds();
+  }
+
+  // The same for one that has just begun. Nothing: it is better captured whole.
+  Result<std::optional<TrackedTask>> RunFirst() {
+    if (!IsWorthwhile(TotalBytes(written_))) return std::optional<TrackedTask>();
+    return RunRounds();
+  }
+
+ private:
+  std::optional<TrackedTask> Tracked() {
+    return TrackedTask{std::move(tracking_), std::move(known_), left_bytes_};
+  }
+
+  Result<std::optional<TrackedTask>> RunRounds() {
     for (int round = 1;; ++round) {
       // Whatever writes without leaving a mark began before the protection, and is over after this.
       if (!PassStop()) return std::optional<TrackedTask>();
@@ -69,14 +94,14 @@ class TaskPreCopy {
       // Another round helps as long as less and less is left.
       if (round == kRoundsMax || left_bytes_ <= kLittleBytes || left_bytes_ > before / 2) break;
       if (!Arm()) return std::optional<TrackedTask>();
-      known_ = Without(known_, written_);
     }
-    return std::optional<TrackedTask>(TrackedTask{*std::move(tracking_), std::move(known_), left_bytes_});
+    return Tracked();
   }
 
- private:
   Result<void> Arm() {
-    written_ = TRY(tracking_->Arm(TRY(ReadMaps(pid_))));
+    WriteTracking::Armed armed = TRY(tracking_->Arm(TRY(ReadMaps(pid_))));
+    known_ = Without(Without(known_, armed.written), armed.emptied);
+    written_ = std::move(armed.written);
     return {};
   }
 
@@ -91,8 +116,7 @@ class TaskPreCopy {
   Result<uint64_t> WrittenBytes() const { return tracking_->WrittenBytes(TRY(ReadMaps(pid_))); }
 
   // Not when most of it will have been written again by the time that it is stored.
-  bool IsWorthwhile() const {
-    const uint64_t bytes = TotalBytes(written_);
+  bool IsWorthwhile(uint64_t bytes) const {
     constexpr auto kFirst = std::chrono::milliseconds(10);
     constexpr auto kSecond = std::chrono::milliseconds(30);
     constexpr double kStoredBytesPerMs = 600e3;
@@ -131,6 +155,34 @@ class TaskPreCopy {
   uint64_t left_bytes_ = 0;
 };
 
+// The descriptor that was kept for this process; none: an invalid one.
+Fd TakeKept(std::vector<KeptTracking::Task>& kept, const ProcessStatus& status) {
+  for (KeptTracking::Task& task : kept) {
+    if (task.pid == status.pid && task.start_ticks == status.start_ticks) return std::move(task.userfaultfd);
+  }
+  return Fd();
+}
+
+// What the parent has of a process's memory.
+Result<std::vector<Extent>> ReuseExtents(const Manifest& parent, pid_t pid, PendingSnapshot& pending) {
+  for (const AddressSpace& space : parent.address_spaces) {
+    if (space.pid != pid) continue;
+    std::vector<Extent> extents = space.extents;
+    for (Extent& extent : extents) {
+      if (extent.block != kZeroBlock) extent.block = TRY(pending.ReuseBlock(parent.blocks[extent.block]));
+    }
+    return extents;
+  }
+  return std::vector<Extent>();
+}
+
+bool TakesLong(pid_t pid) {
+  const Result<std::vector<MappingDetail>> details = ReadSmaps(pid);
+  if (!details) return false;
+  const Residents residents = CountResidents(*details);
+  return PredictTwinMs(residents.small_bytes, residents.huge_bytes) >= kWorthwhileMs;
+}
+
 }  // namespace
 
 double PredictCopyMs(uint64_t bytes) {
@@ -146,22 +198,43 @@ double PredictTwinMs(uint64_t small_page_bytes, uint64_t huge_page_bytes) {
          static_cast<double>(huge_page_bytes) / kHugeBytesPerMs;
 }
 
-Result<PreCopied> PreCopy(const JobTree& tree, PendingSnapshot& pending, const CheckpointOptions& options) {
+Result<PreCopied> PreCopy(const JobTree& tree, const Manifest* parent, PendingSnapshot& pending,
+                          const CheckpointOptions& options) {
   PreCopied report;
+  std::vector<KeptTracking::Task> kept;
+  if (options.tracking != nullptr) {
+    kept = std::exchange(options.tracking->tasks, {});
+    if (parent == nullptr || options.tracking->base != parent->id) kept.clear();
+  }
   if (options.capture != CaptureWay::kAuto) return report;
   if (options.progress != nullptr) options.progress->Phase("pre-copy", tree.resident_bytes);
   for (const pid_t pid : tree.pids) {
-    const Result<std::vector<MappingDetail>> details = ReadSmaps(pid);
     const Result<std::vector<Mapping>> mappings = ReadMaps(pid);
-    if (!details || !mappings || HasInvisibleWriters(*mappings)) continue;
-    const Residents residents = CountResidents(*details);
-    if (PredictTwinMs(residents.small_bytes, residents.huge_bytes) < kWorthwhileMs) continue;
+    const Result<ProcessStatus> status = ReadStatus(pid);
+    if (!mappings || !status || HasInvisibleWriters(*mappings)) continue;
     TaskPreCopy precopy(pid, pending, options, report);
-    if (!precopy.Begin()) continue;
-    std::optional<TrackedTask> task = TRY(precopy.Run());
+    std::optional<TrackedTask> task;
+    if (Fd userfaultfd = TakeKept(kept, *status); userfaultfd.valid()) {
+      const pid_t pid_in_namespace = status->namespace_pids.back();
+      precopy.Continue(std::move(userfaultfd), TRY(ReuseExtents(*parent, pid_in_namespace, pending)));
+      task = TRY(precopy.Run());
+    } else if (TakesLong(pid) && precopy.Begin()) {
+      task = TRY(precopy.RunFirst());
+    }
     if (task) report.tasks.emplace(pid, *std::move(task));
   }
   return report;
+}
+
+void LeaveTracking(PreCopied& precopied, const SnapshotId& base, const CheckpointOptions& options) {
+  if (options.tracking != nullptr) options.tracking->base = base;
+  for (auto& [pid, task] : precopied.tasks) {
+    const Result<ProcessStatus> status = ReadStatus(pid);
+    if (options.tracking != nullptr && status && task.tracking) {
+      options.tracking->tasks.push_back({pid, status->start_ticks, std::move(*task.tracking).Release()});
+    }
+    task.tracking.reset();
+  }
 }
 
 }  // namespace holdfast

@@ -1,12 +1,12 @@
-// Pre-copy: memory is stored while the job runs on and its writes are tracked, so that the freeze has to capture
-// only what was written meanwhile. For that a process stands still twice: a moment now, to begin the tracking,
-// and in the freeze.
+// Pre-copy: memory is stored while the job runs on and its writes are tracked, so that the freeze has to
+// capture only what was written meanwhile. For that a process stands still twice: a moment now, to begin the
+// tracking, and in the freeze.
 #pragma once
 
 #include <sys/types.h>
 
 #include <map>
-#include <string>
+#include <optional>
 #include <vector>
 
 #include "base/result.h"
@@ -18,7 +18,7 @@
 namespace holdfast {
 
 struct TrackedTask {
-  WriteTracking tracking;
+  std::optional<WriteTracking> tracking;
   // Where the content of pages that were not written to since is in the pending snapshot.
   std::vector<Extent> known;
   uint64_t written_bytes = 0;  // when it was last looked at
@@ -35,7 +35,13 @@ struct PreCopied {
 double PredictCopyMs(uint64_t bytes);
 double PredictTwinMs(uint64_t small_page_bytes, uint64_t huge_page_bytes);
 
-// Errors are those of the store and Ctrl-C. A process that cannot be tracked is none: it is captured whole.
-Result<PreCopied> PreCopy(const JobTree& tree, PendingSnapshot& pending, const CheckpointOptions& options);
+// Goes on with options.tracking where there is something, and uses it up; `parent`: the snapshot that
+// `pending` has as its parent, or null. Errors are those of the store and Ctrl-C. A process that cannot be
+// tracked is none: it is captured whole.
+Result<PreCopied> PreCopy(const JobTree& tree, const Manifest* parent, PendingSnapshot& pending,
+                          const CheckpointOptions& options);
+
+// Ends the tracking, or leaves it in options.tracking for the checkpoint after `base`.
+void LeaveTracking(PreCopied& precopied, const SnapshotId& base, const CheckpointOptions& options);
 
 }  // namespace holdfast

@@ -138,7 +138,8 @@ class Restart {
     RestoredProcesses restored = TRY(RestoredProcesses::Await());
     Subprocess child = TRY(StartCriu(command));
     Result<void> served = Serve(server, child, pages);
-    // Its processes and its end of the line die with CRIU: when it was killed, what we met is an echo of that.
+    // Its processes and its end of the line die with CRIU: when it was killed, what we met is an echo of
+    // that.
     constexpr int kLastMilliseconds = 100;
     const bool ended = WaitForEnd(child.pidfd().get(), served ? 0 : kLastMilliseconds).has_value();
     server.HangUp();

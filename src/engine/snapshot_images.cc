@@ -12,6 +12,7 @@
 #include "base/limits.h"
 #include "base/page.h"
 #include "criu/fired_timers.h"
+#include "criu/unsent_data.h"
 #include "engine/scratch_directory.h"
 #include "store/file_io.h"
 
@@ -56,6 +57,7 @@ Result<std::vector<ImageFile>> StoreImages(const std::string& directory, Pending
     const auto correction = corrected.find(static_cast<pid_t>(pid));
     if (correction != corrected.end()) bytes = TRY(CorrectMappingFlags(bytes, correction->second));
     if (NumberInName(name, "core-") >= 0) bytes = TRY(KeepFiredTimers(bytes, name));
+    if (name.starts_with("tcp-stream-")) bytes = TRY(KeepUnsentData(bytes, name));
     if (name == "files.img") bytes = TRY(KeepFiredTimerDescriptors(bytes));
     const Blob content = TRY(pending.AppendBlob(std::as_bytes(std::span(bytes))));
     images.push_back({name, content});

@@ -14,7 +14,7 @@ namespace holdfast {
 
 // What CRIU wrote, stored as it is, but for what it would restore wrong: mapping flags told from a guess
 // (`corrected`: pid in the job's namespace -> true details), and timers that have fired
-// (criu/fired_timers.h).
+// (criu/fired_timers.h), and data that TCP has not sent (criu/unsent_data.h).
 Result<std::vector<ImageFile>> StoreImages(const std::string& directory, PendingSnapshot& pending,
                                            const std::map<pid_t, std::vector<MappingDetail>>& corrected);
 

@@ -4,6 +4,7 @@
 #include "job/job_book.h"
 #include "job/stop_request.h"
 #include "job/supervised_job.h"
+#include "job/tracking_shelf.h"
 
 namespace holdfast {
 
@@ -60,7 +61,7 @@ Result<Manifest> CheckpointJob(Store& store, const CheckpointRequest& request) {
   TRY(RequireRoot("a checkpoint"));
   const StoreLock lock = TRY(WaitForJobLock(store, name, request.progress));
   const JobRecord record = TRY(FindTarget(book, request));  // as it is now that nobody changes it
-  const CheckpointOptions options = EngineOptions(request, record);
+  CheckpointOptions options = EngineOptions(request, record);
 
   const Result<JobRecord> written = book.Load(record.name);
   const bool known = written.has_value();
@@ -69,7 +70,14 @@ Result<Manifest> CheckpointJob(Store& store, const CheckpointRequest& request) {
   RemoveStopRequest(directory);  // of someone who died before the job did
   std::optional<AnnouncedStop> stop;
   if (request.stop) stop.emplace(TRY(AnnouncedStop::Make(store, directory)));
+  const bool supervised = IsAlive(record.supervisor) && !request.stop;
+  KeptTracking tracking;
+  if (supervised) {
+    tracking = TakeFromShelf(directory);
+    options.tracking = &tracking;
+  }
   Result<Manifest> manifest = Checkpoint(store, options);
+  if (supervised && manifest) PutOnShelf(directory, std::move(tracking));
   if (!manifest) {
     stop.reset();
     if (!known) static_cast<void>(book.Remove(record.name));

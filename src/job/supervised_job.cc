@@ -53,6 +53,7 @@ Result<int> SuperviseToTheEnd(const SupervisionContext& context, JobRecord recor
                                 "--quiet"};
   options.stopped_after = [&] { return StoppedAfter(context.store, context.book, record.name); };
   options.notices = context.notices;
+  options.job_directory = context.book.DirectoryOf(record.name);
   const JobEnd end = TRY(Supervise(options, context.fence, output));
 
   const bool checkpointed = !end.snapshot.empty();

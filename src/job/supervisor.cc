@@ -16,6 +16,7 @@
 
 #include "base/fd.h"
 #include "job/checkpoint_process.h"
+#include "job/tracking_shelf.h"
 #include "linux/proc.h"
 
 namespace holdfast {
@@ -40,6 +41,9 @@ class Supervision {
   Result<JobEnd> Run() {
     signals_ = Fd(::signalfd(-1, &fence_.held(), SFD_CLOEXEC | SFD_NONBLOCK));
     if (!signals_.valid()) return FailErrno("cannot receive signals");
+    // Without it, every checkpoint looks at all memory; so it is not worth an error.
+    if (Result<TrackingShelf> shelf = TrackingShelf::Open(options_.job_directory))
+      shelf_.emplace(*std::move(shelf));
     if (options_.every_s > 0) due_ = Clock::now() + Interval();
     TRY(ReapChildren());
     // A checkpoint that is under way may finish: it has all it needs from the job.
@@ -59,9 +63,10 @@ class Supervision {
   }
 
   void Wait() {
-    std::array<pollfd, 2> wait{
+    std::array<pollfd, 3> wait{
         {{.fd = signals_.get(), .events = POLLIN, .revents = 0},
-         {.fd = checkpoint_ ? checkpoint_->output() : -1, .events = POLLIN, .revents = 0}}};
+         {.fd = checkpoint_ ? checkpoint_->output() : -1, .events = POLLIN, .revents = 0},
+         {.fd = shelf_ ? shelf_->fd() : -1, .events = POLLIN, .revents = 0}}};
     auto milliseconds = std::chrono::milliseconds(kGlanceMilliseconds);
     if (due_ && !checkpoint_) {
       const auto left = std::chrono::ceil<std::chrono::milliseconds>(*due_ - Clock::now());
@@ -69,6 +74,7 @@ class Supervision {
     }
     ::poll(wait.data(), wait.size(), static_cast<int>(milliseconds.count()));
     if (checkpoint_ && wait[1].revents != 0) checkpoint_->ReadOutput();
+    if (shelf_ && wait[2].revents != 0) shelf_->Serve();
   }
 
   void ReadSignals() {
@@ -190,6 +196,7 @@ class Supervision {
   const SignalFence& fence_;
   JobOutput& output_;
   Fd signals_;
+  std::optional<TrackingShelf> shelf_;
   std::optional<int> job_status_;  // as waitpid gave it
   std::optional<CheckpointProcess> checkpoint_;
   Clock::time_point checkpoint_started_;

@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+#include <filesystem>
 #include <functional>
 #include <string>
 #include <vector>
@@ -27,6 +28,7 @@ struct SupervisorOptions {
   // Asked when the job was killed: the snapshot after which it was stopped on purpose, or empty.
   std::function<std::string()> stopped_after;
   Notices notices;
+  std::filesystem::path job_directory;  // where checkpoints leave something for one another
 };
 
 struct JobEnd {

@@ -98,7 +98,6 @@ Result<std::vector<PageRegion>> PagemapScanner::Pages(uint64_t start, uint64_t e
                                                       const Query& query) const {
   std::vector<PageRegion> pages;
   TRY(Scan(start, end, query, [&](const PageRegion& region) -> Result<void> {
-    if ((region.categories & kNoMemory) != 0) return {};
     if ((region.categories & kPageSwapped) != 0) return AddSwapped(region, pages);
     pages.push_back(region);
     return {};
@@ -136,14 +135,13 @@ Result<std::vector<PageRegion>> PagemapScanner::UnprotectedPages(uint64_t start,
                {.inverted = kNoMemory, .all_of = kPageWritten, .returned = kPageHuge | kPageSwapped});
 }
 
-// What is there is asked for, though it costs the short way: on that one the kernel would leave marks in empty
-// places, too.
+// What is there is asked for, though it costs the short way: on that one the kernel would leave marks in
+// empty places, too.
 Result<std::vector<PageRegion>> PagemapScanner::Protect(uint64_t start, uint64_t end) const {
   constexpr uint64_t kProtectMatching = 1;  // PM_SCAN_WP_MATCHING
-  return Pages(start, end,
-               {.flags = kProtectMatching,
-                .all_of = kPageWritten,
-                .returned = kPageHuge | kPageSwapped | kNoMemory});
+  return Pages(
+      start, end,
+      {.flags = kProtectMatching, .all_of = kPageWritten, .returned = kPageHuge | kPageSwapped | kNoMemory});
 }
 
 Result<bool> PagemapScanner::HasProtected(uint64_t start, uint64_t end) const {

@@ -44,12 +44,13 @@ class PagemapScanner {
   // Whether the mapping at `address` is registered, so that its pages can be protected.
   Result<bool> IsRegistered(uint64_t address) const;
   // The parts of [start, end) that are not protected: pages that were written to, and places without a page
-  // next to some. Quick, 0.5 ms for a GiB: nothing is asked about any page but its mark, which may be left from
-  // elsewhere unless the mapping is registered.
+  // next to some. Quick, 0.5 ms for a GiB: nothing is asked about any page but its mark, which may be left
+  // from elsewhere unless the mapping is registered.
   Result<std::vector<PageRegion>> Unprotected(uint64_t start, uint64_t end) const;
   // The private pages of [start, end) that are not protected.
   Result<std::vector<PageRegion>> UnprotectedPages(uint64_t start, uint64_t end) const;
-  // Protects them, in one step with finding them: no write in between is missed.
+  // Protects every page of [start, end) that is there, the shared page of zeros (kPageZeroFrame) too, and
+  // returns those that were not protected before; no write in between is missed.
   Result<std::vector<PageRegion>> Protect(uint64_t start, uint64_t end) const;
   // Whether there are protected pages in [start, end), whatever mapping that is.
   Result<bool> HasProtected(uint64_t start, uint64_t end) const;
@@ -65,7 +66,7 @@ class PagemapScanner {
   };
   template <typename Visit>
   Result<void> Scan(uint64_t start, uint64_t end, const Query& query, const Visit& visit) const;
-  // The regions of a query, without what is no private memory.
+  // The regions of a query, but for markers.
   Result<std::vector<PageRegion>> Pages(uint64_t start, uint64_t end, const Query& query) const;
   // Those of a swapped region that are memory.
   Result<void> AddSwapped(const PageRegion& region, std::vector<PageRegion>& pages) const;

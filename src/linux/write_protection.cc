@@ -4,6 +4,8 @@
 #include <linux/userfaultfd.h>
 #include <sys/ioctl.h>
 
+#include <cerrno>
+
 namespace holdfast {
 namespace {
 
@@ -28,13 +30,17 @@ bool WriteProtection::Register(uint64_t start, uint64_t end) const {
   return ioctl(fd_.get(), UFFDIO_REGISTER, &request) == 0;
 }
 
-Result<void> WriteProtection::Clear(uint64_t start, uint64_t end) const {
+bool WriteProtection::Clear(uint64_t start, uint64_t end) const {
   uffdio_writeprotect request{};
   request.range = {start, end - start};
-  if (ioctl(fd_.get(), UFFDIO_WRITEPROTECT, &request) != 0) {
-    return FailErrno(fmt::format("UFFDIO_WRITEPROTECT of {:x}-{:x}", start, end));
-  }
-  return {};
+  return ioctl(fd_.get(), UFFDIO_WRITEPROTECT, &request) == 0;
+}
+
+Result<void> WriteProtection::Unregister(uint64_t start, uint64_t end) const {
+  uffdio_range range{start, end - start};
+  // Nothing is mapped there any more: there is nothing to undo.
+  if (ioctl(fd_.get(), UFFDIO_UNREGISTER, &range) == 0 || errno == ENOENT) return {};
+  return FailErrno(fmt::format("UFFDIO_UNREGISTER of {:x}-{:x}", start, end));
 }
 
 }  // namespace holdfast

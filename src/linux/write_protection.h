@@ -1,6 +1,6 @@
 // Asynchronous write protection by userfaultfd (Linux 6.7, Documentation/admin-guide/mm/userfaultfd.rst): a
-// write to a protected page goes on at once and leaves its mark, which PAGEMAP_SCAN finds. Nothing is asked of
-// us, and nothing stops when we die: the kernel takes the protection away with the last descriptor.
+// write to a protected page goes on at once and leaves its mark, which PAGEMAP_SCAN finds. Nothing is asked
+// of us, and nothing stops when we die: the kernel takes the protection away with the last descriptor.
 #pragma once
 
 #include <cstdint>
@@ -20,10 +20,14 @@ class WriteProtection {
   // Of one mapping, idempotent. Protects nothing yet (PagemapScanner::ProtectWritten does). False: the kernel
   // does not take this kind of mapping.
   bool Register(uint64_t start, uint64_t end) const;
-  // Takes every protection in a registered range away.
-  Result<void> Clear(uint64_t start, uint64_t end) const;
+  // Takes every protection in a registered range away. False: not all of the range is registered any more.
+  bool Clear(uint64_t start, uint64_t end) const;
+  // Undoes Register for what is left of a mapping, and takes every protection in it away.
+  Result<void> Unregister(uint64_t start, uint64_t end) const;
 
-  int fd() const { return fd_.get(); }
+  // With a descriptor that was enabled, and released, before.
+  static WriteProtection Continue(Fd userfaultfd) { return WriteProtection(std::move(userfaultfd)); }
+  Fd Release() && { return std::move(fd_); }
 
  private:
   explicit WriteProtection(Fd fd) : fd_(std::move(fd)) {}

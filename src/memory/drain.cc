@@ -188,7 +188,7 @@ Result<std::vector<Extent>> DrainRunning(pid_t pid, const std::vector<PageRun>& 
     for (uint64_t done = 0; done < chunk.bytes; done += step) {
       const std::span<std::byte> part = bytes.subspan(done, step);
       if (!whole && !memory.Read(chunk.address + done, part)) continue;
-      TRY(StoreStretch(chunk.address + done, part, chunk.huge, /*keep_zeros=*/true, pending, parts[i]));
+      TRY(StoreStretch(chunk.address + done, part, chunk.huge, chunk.keep_zeros, pending, parts[i]));
     }
     advanced(chunk.bytes);
     return {};

@@ -36,8 +36,8 @@ Result<std::vector<Extent>> DrainProcess(pid_t pid, const std::vector<PageRun>& 
                                          const std::function<void(uint64_t)>& advanced,
                                          const Progress* progress);
 
-// Stores what is in the runs of a process that runs on, zeros too. What it has unmapped meanwhile is left out,
-// and what it writes meanwhile may be torn: only good together with WriteTracking.
+// Stores what is in the runs of a process that runs on. What it has unmapped meanwhile is left
+// out, and what it writes meanwhile may be torn: only good together with WriteTracking.
 Result<std::vector<Extent>> DrainRunning(pid_t pid, const std::vector<PageRun>& runs,
                                          PendingSnapshot& pending,
                                          const std::function<void(uint64_t)>& advanced,

@@ -50,8 +50,8 @@ void Collapse(const Fd& pidfd, uint64_t address) {
 class Filler {
  public:
   Filler(const RemoteMemory& memory, const Fd& pidfd, const std::set<uint64_t>& skip,
-         const Manifest& manifest, const BlockReader& blocks, const std::vector<ProcessInfo::Mapping>& mappings)
-      : memory_(memory), pidfd_(pidfd), skip_(skip), manifest_(manifest), blocks_(blocks), mappings_(mappings) {}
+         const Manifest& manifest, const BlockReader& blocks)
+      : memory_(memory), pidfd_(pidfd), skip_(skip), manifest_(manifest), blocks_(blocks) {}
 
   Result<uint64_t> Fill(const std::vector<Extent>& extents, const Batch& batch) const {
     uint64_t bytes = 0;
@@ -68,23 +68,12 @@ class Filler {
   Result<void> FillExtent(const Extent& extent) const {
     thread_local std::vector<std::byte> buffer(limits::kBlockBytesMax);
     const size_t bytes = extent.pages * kPageBytes;
-    if (extent.block == kZeroBlock) {
-      return IsZeroByItself(extent.address) ? Result<void>() : WriteZeros(extent.address, bytes, buffer);
-    }
+    if (extent.block == kZeroBlock) return WriteZeros(extent.address, bytes, buffer);
     const std::span<std::byte> block(buffer.data(), manifest_.blocks[extent.block].raw_bytes);
     TRY(blocks_.Read(extent.block, block));
     const size_t offset = extent.first_page * kPageBytes;
     if (offset + bytes > block.size()) return Fail(ErrorKind::kCorrupt, "an extent reaches past its block");
     return WriteAround(extent.address, block.subspan(offset, bytes));
-  }
-
-  // New anonymous memory holds zeros. Over a file they hide what is in it.
-  bool IsZeroByItself(uint64_t address) const {
-    const auto after = std::upper_bound(
-        mappings_.begin(), mappings_.end(), address,
-        [](uint64_t at, const ProcessInfo::Mapping& mapping) { return at < mapping.start; });
-    return after != mappings_.begin() && address < std::prev(after)->end &&
-           !std::prev(after)->name.starts_with("/");
   }
 
   // Zeros have no block, and so no limit to their length.
@@ -113,16 +102,7 @@ class Filler {
   const std::set<uint64_t>& skip_;
   const Manifest& manifest_;
   const BlockReader& blocks_;
-  const std::vector<ProcessInfo::Mapping>& mappings_;  // by address
 };
-
-const std::vector<ProcessInfo::Mapping>& MappingsOf(const Manifest& manifest, int32_t pid) {
-  static const std::vector<ProcessInfo::Mapping> kUnknown;
-  for (const ProcessInfo& process : manifest.processes) {
-    if (process.pid == pid) return process.mappings;
-  }
-  return kUnknown;
-}
 
 }  // namespace
 
@@ -130,7 +110,7 @@ Result<void> FillMemory(pid_t pid, const AddressSpace& space, const std::set<uin
                         const Manifest& manifest, const BlockReader& blocks, std::atomic<uint64_t>& filled) {
   const RemoteMemory memory = TRY(RemoteMemory::Open(pid));
   const Fd pidfd = TRY(OpenPidfd(pid));
-  const Filler filler(memory, pidfd, skip, manifest, blocks, MappingsOf(manifest, space.pid));
+  const Filler filler(memory, pidfd, skip, manifest, blocks);
   const std::vector<Batch> batches = MakeBatches(space.extents);
   return ParallelFor(batches.size(), [&](size_t i) -> Result<void> {
     filled += TRY(filler.Fill(space.extents, batches[i]));

@@ -31,7 +31,8 @@ std::vector<MappingDetail> CorrectByTwin(const std::vector<MappingDetail>& told,
                                          const std::vector<MappingDetail>& twin, bool* differs);
 
 // The same where there is no twin, by the process's own flags after the freeze (`later`): what is the same
-// before and after it was so in it. `doubtful`: a flag has changed on which it depends what becomes of content.
+// before and after it was so in it. `doubtful`: a flag has changed on which it depends what becomes of
+// content.
 std::vector<MappingDetail> CorrectByLater(const std::vector<MappingDetail>& told,
                                           const std::vector<MappingDetail>& later, bool* differs,
                                           bool* doubtful);

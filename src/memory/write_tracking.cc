@@ -19,9 +19,11 @@ namespace {
 
 constexpr uint64_t kUserModeOnly = 1;  // UFFD_USER_MODE_ONLY: enough here, and allowed to anybody
 
-// The kernel protects its pages only with a feature of its own; they are few and large, and copied whole.
-bool IsHugetlb(const Mapping& mapping) {
-  return mapping.name.starts_with("/anon_hugepage");
+// Only anonymous memory is tracked. A page of a private file mapping that is discarded leaves its protection
+// in the empty place, where the file's own page is to be seen again and the next copy of it seems unwritten;
+// and pages of hugetlbfs the kernel protects only with a feature of its own.
+bool IsTracked(const Mapping& mapping) {
+  return IsCaptured(mapping) && mapping.inode == 0;
 }
 
 void Append(std::vector<PageRun>& runs, uint64_t start, uint64_t end, bool huge, const Mapping& mapping) {
@@ -99,24 +101,8 @@ void AppendRest(std::vector<PageRun>& runs, const std::vector<PageRegion>& regio
   if (from < stretch.end) Append(runs, from, stretch.end, false, *stretch.mapping);
 }
 
-// The pages that are there and are not `written`.
-Result<void> AppendUnwrittenPages(const PagemapScanner& scanner, const Stretch& stretch,
-                                  const std::vector<PageRegion>& written, std::vector<PageRun>& runs) {
-  auto next = written.begin();
-  for (const PageRegion& region : TRY(scanner.PrivatePages(stretch.start, stretch.end))) {
-    uint64_t from = region.start;
-    while (next != written.end() && next->end <= from) ++next;
-    for (auto at = next; at != written.end() && at->start < region.end; ++at) {
-      if (at->start > from) Append(runs, from, at->start, false, *stretch.mapping);
-      from = std::max(from, at->end);
-    }
-    if (from < region.end) Append(runs, from, region.end, false, *stretch.mapping);
-  }
-  return {};
-}
-
-// In a mapping that is not registered: marks are left from elsewhere there and mean nothing, so that every page
-// counts as written.
+// In a mapping that is not registered: marks are left from elsewhere there and mean nothing, so that every
+// page counts as written.
 Result<void> FindAll(const PagemapScanner& scanner, const Stretch& stretch, WriteTracking::Found& found) {
   Append(found.written, TRY(scanner.PrivatePages(stretch.start, stretch.end)), *stretch.mapping);
   return {};
@@ -127,13 +113,7 @@ Result<void> FindMarked(const PagemapScanner& scanner, const Stretch& stretch, b
   const std::vector<PageRegion> unprotected = TRY(scanner.Unprotected(stretch.start, stretch.end));
   const std::vector<PageRegion> written = TRY(WrittenAmong(scanner, unprotected));
   Append(found.written, written, *stretch.mapping);
-  if (stretch.mapping->inode == 0) {
-    AppendRest(found.unwritten, unprotected, stretch);
-  } else {
-    // A protected page of a private file mapping that was discarded leaves its mark in the empty place, where
-    // the file's own page is to be seen again. So here the pages that are there are looked for.
-    TRY(AppendUnwrittenPages(scanner, stretch, written, found.unwritten));
-  }
+  AppendRest(found.unwritten, unprotected, stretch);
   if (!arm) return {};
   for (const PageRegion& region : Coalesce(unprotected)) TRY(scanner.Protect(region.start, region.end));
   return {};
@@ -156,29 +136,34 @@ Result<Fd> MakeUserfaultfd(pid_t pid, pid_t thread) {
 }  // namespace
 
 Result<WriteTracking> WriteTracking::Begin(pid_t pid, const StoppedProcess& stopped) {
-  return Continue(pid, TRY(WriteProtection::Enable(TRY(MakeUserfaultfd(pid, stopped.thread())))));
+  return WriteTracking(pid, TRY(WriteProtection::Enable(TRY(MakeUserfaultfd(pid, stopped.thread())))));
 }
 
 Result<bool> WriteTracking::Register(const PagemapScanner& scanner, const Mapping& mapping) const {
-  if (IsHugetlb(mapping)) return false;
+  if (!IsTracked(mapping)) return false;
   if (TRY(scanner.IsRegistered(mapping.start))) return true;
   if (!protection_.Register(mapping.start, mapping.end)) return false;
   // Pages that were moved here (mremap) may have marks on them that are left from elsewhere. Taken for a
   // protection that is in force, they would hide every write to come.
-  if (TRY(scanner.HasProtected(mapping.start, mapping.end))) {
-    TRY(protection_.Clear(mapping.start, mapping.end));
-  }
-  return true;
+  if (!TRY(scanner.HasProtected(mapping.start, mapping.end))) return true;
+  if (protection_.Clear(mapping.start, mapping.end)) return true;
+  // It has changed since it was looked at, in a process that runs: then not now.
+  TRY(protection_.Unregister(mapping.start, mapping.end));
+  return false;
 }
 
-Result<std::vector<PageRun>> WriteTracking::Arm(const std::vector<Mapping>& mappings) const {
+Result<WriteTracking::Armed> WriteTracking::Arm(const std::vector<Mapping>& mappings) const {
   const PagemapScanner scanner = TRY(PagemapScanner::Open(pid_));
-  std::vector<PageRun> written;
+  Armed armed;
   for (const Mapping& mapping : mappings) {
-    if (!IsCaptured(mapping) || !TRY(Register(scanner, mapping))) continue;
-    Append(written, TRY(scanner.Protect(mapping.start, mapping.end)), mapping);
+    if (!TRY(Register(scanner, mapping))) continue;
+    for (const PageRegion& region : TRY(scanner.Protect(mapping.start, mapping.end))) {
+      // Looked at after it was discarded, a page is the one of zeros that all share.
+      const bool zeros = (region.categories & kPageZeroFrame) != 0;
+      Append(zeros ? armed.emptied : armed.written, {region}, mapping);
+    }
   }
-  return written;
+  return armed;
 }
 
 Result<WriteTracking::Found> WriteTracking::Find(const std::vector<Mapping>& mappings, bool arm) const {
@@ -187,7 +172,8 @@ Result<WriteTracking::Found> WriteTracking::Find(const std::vector<Mapping>& map
   std::vector<Stretch> stretches;
   for (const Mapping& mapping : mappings) {
     if (!IsCaptured(mapping)) continue;
-    Append(stretches, mapping, TRY(scanner.IsRegistered(mapping.start)));
+    // A file may have been mapped where Arm found anonymous memory.
+    Append(stretches, mapping, IsTracked(mapping) && TRY(scanner.IsRegistered(mapping.start)));
   }
   std::vector<Found> parts(stretches.size());
   TRY(ParallelFor(
@@ -215,7 +201,7 @@ Result<uint64_t> WriteTracking::WrittenBytes(const std::vector<Mapping>& mapping
   uint64_t bytes = 0;
   for (const Mapping& mapping : mappings) {
     if (!IsCaptured(mapping)) continue;
-    const bool registered = TRY(scanner.IsRegistered(mapping.start));
+    const bool registered = IsTracked(mapping) && TRY(scanner.IsRegistered(mapping.start));
     const std::vector<PageRegion> written =
         registered ? TRY(WrittenAmong(scanner, TRY(scanner.Unprotected(mapping.start, mapping.end))))
                    : TRY(scanner.PrivatePages(mapping.start, mapping.end));

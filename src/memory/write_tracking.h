@@ -22,13 +22,19 @@ class WriteTracking {
   // never sees a descriptor. Ends, without a trace, with the object. kUnsupported: the kernel or the job's
   // seccomp filter has none.
   static Result<WriteTracking> Begin(pid_t pid, const StoppedProcess& stopped);
-  // With what an earlier tracking of the same process left behind (descriptor()).
-  static WriteTracking Continue(pid_t pid, WriteProtection protection) { return {pid, std::move(protection)}; }
+  // Goes on with what Release gave, of the same process.
+  static WriteTracking Continue(pid_t pid, Fd userfaultfd) {
+    return {pid, WriteProtection::Continue(std::move(userfaultfd))};
+  }
 
-  // Protects all that is written, in mappings that are new as well, while the process runs; returns those
-  // pages. Before their content is read, every thread of the job has to pass a stop: a system call that found
-  // a page before it was protected may still be writing to it, which leaves no mark.
-  Result<std::vector<PageRun>> Arm(const std::vector<Mapping>& mappings) const;
+  struct Armed {
+    std::vector<PageRun> written;  // pages
+    std::vector<PageRun> emptied;  // places: what was stored of pages in them is not right any more
+  };
+  // Protects all that is written, in mappings that are new as well, while the process runs. Before the pages'
+  // content is read, every thread of the job has to pass a stop: a system call that found a page before it
+  // was protected may still be writing to it, which leaves no mark.
+  Result<Armed> Arm(const std::vector<Mapping>& mappings) const;
 
   struct Found {
     std::vector<PageRun> written;    // pages
@@ -41,7 +47,8 @@ class WriteTracking {
   // While it runs.
   Result<uint64_t> WrittenBytes(const std::vector<Mapping>& mappings) const;
 
-  int descriptor() const { return protection_.fd(); }
+  // Ends this object, not the tracking, as long as the descriptor is kept.
+  Fd Release() && { return std::move(protection_).Release(); }
 
  private:
   WriteTracking(pid_t pid, WriteProtection protection) : pid_(pid), protection_(std::move(protection)) {}

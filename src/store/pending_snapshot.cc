@@ -18,6 +18,7 @@
 #include "store/compress.h"
 #include "store/format.h"
 #include "store/hash.h"
+#include "store/manifest_blocks.h"
 #include "store/names.h"
 #include "store/segment.h"
 #include "store/store_core.h"
@@ -131,6 +132,8 @@ class PendingSnapshotImpl final : public PendingSnapshot {
     if (failed_.load(std::memory_order_acquire)) return FirstError();
     TRY(CheckAnnotations(annotations));
     manifest.blocks = TRY(TakeBlocks());
+    const std::vector<std::vector<SegmentEntry>> entries = EntriesOfSegments(manifest.blocks);
+    DropUnusedBlocks(manifest);
     manifest.segments.clear();
     for (const auto& segment : segments_) manifest.segments.push_back(segment->id());
     reused_ = TakeParentSegments(manifest.blocks);
@@ -139,7 +142,7 @@ class PendingSnapshotImpl final : public PendingSnapshot {
     manifest.figures.bytes_stored = bytes_stored();
     if (manifest.created_ms == 0) manifest.created_ms = WallClockMs();
     EncodedManifest encoded = TRY(EncodedManifest::Make(manifest, annotations, core_->options.zstd_level));
-    TRY(FinishSegments(manifest.blocks));
+    TRY(FinishSegments(entries));
 
     const StoreGate gate = TRY(StoreGate::Shared(*core_));
     Result<SnapshotId> id = Publish(encoded);
@@ -219,18 +222,24 @@ class PendingSnapshotImpl final : public PendingSnapshot {
       const Result<std::unique_ptr<Object>> there = core_->backend->Open(SegmentKey(id));
       if (there) continue;
       if (there.error().kind != ErrorKind::kNotFound) return Error(there.error());
-      return Fail(ErrorKind::kBusy, fmt::format("the parent snapshot of '{}' was removed meanwhile", lineage_));
+      return Fail(ErrorKind::kBusy,
+                  fmt::format("the parent snapshot of '{}' was removed meanwhile", lineage_));
     }
     return {};
   }
 
-  Result<void> FinishSegments(const std::vector<BlockRef>& blocks) {
+  // What each of our segments holds.
+  std::vector<std::vector<SegmentEntry>> EntriesOfSegments(const std::vector<BlockRef>& blocks) const {
     std::vector<std::vector<SegmentEntry>> entries(segments_.size());
     for (const BlockRef& block : blocks) {
-      if (block.segment < segments_.size()) entries[block.segment].push_back(EntryOf(block));
+      if ((block.segment & kOfParent) == 0) entries.at(block.segment).push_back(EntryOf(block));
     }
+    return entries;
+  }
+
+  Result<void> FinishSegments(const std::vector<std::vector<SegmentEntry>>& entries) {
     for (size_t i = 0; i < segments_.size(); ++i) {
-      Result<void> finished = segments_[i]->Finish(std::move(entries[i]));
+      Result<void> finished = segments_[i]->Finish(entries[i]);
       if (!finished) return Failed(std::move(finished).error());
     }
     return {};

@@ -381,7 +381,7 @@ def test_remove_and_prune(subject, holdfast):
     assert stored_bytes(holdfast) == before and len(holdfast.ok("snapshots", job.name)) == 3
     report = holdfast.ok("prune", "--keep", "1", job.name)
     assert sorted(report["removed"]) == [f"{job.name}@1", f"{job.name}@3"] and report["bytes_freed"] > 0, report
-    assert stored_bytes(holdfast) < before - (8 << 20)
+    assert stored_bytes(holdfast) <= before - report["bytes_freed"]  # what @4 shares with them stays
     holdfast.verify()
     holdfast.fails("busy", "rm", job.name)  # it runs
     job.assert_untouched()

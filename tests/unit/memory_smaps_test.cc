@@ -130,5 +130,30 @@ TEST(CorrectByTwin, MappingsThatTheTwinHasMergedOrSplitAreFound) {
                   .Has("hg"));
 }
 
+TEST(CorrectByLater, TakesOverWhatChangedAndDoubtsWhatDecidesContent) {
+  const std::vector<MappingDetail> told = {Known(kHeap, {"rd", "wr"}), Known(kStack, {"rd", "gd"})};
+  bool differs = false;
+  bool doubtful = false;
+  CorrectByLater(told, {Known(kHeap, {"rd", "wr"}), Known(kStack, {"rd", "gd"})}, &differs, &doubtful);
+  EXPECT_FALSE(differs || doubtful);
+  const std::vector<MappingDetail> corrected = CorrectByLater(
+      told, {Known(kHeap, {"rd", "wr", "hg"}), Known(kStack, {"rd", "gd"})}, &differs, &doubtful);
+  EXPECT_TRUE(corrected[0].Has("hg"));
+  EXPECT_TRUE(differs);
+  EXPECT_FALSE(doubtful);
+  CorrectByLater(told, {Known(kHeap, {"rd", "wr", "wf"})}, &differs, &doubtful);
+  EXPECT_TRUE(doubtful);
+}
+
+TEST(CorrectByLater, KeepsWhatIsNotThereAnyMore) {
+  const std::string grown = "1000-4000 rw-p 00000000 00:00 0          [heap]";
+  bool differs = false;
+  bool doubtful = false;
+  const std::vector<MappingDetail> corrected = CorrectByLater(
+      {Known(kHeap, {"rd", "nh"})}, {Known(grown, {"rd", "wf"}), Known(kStack, {"rd"})}, &differs, &doubtful);
+  EXPECT_TRUE(corrected[0].Has("nh"));
+  EXPECT_FALSE(differs || doubtful);
+}
+
 }  // namespace
 }  // namespace holdfast

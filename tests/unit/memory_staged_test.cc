@@ -103,5 +103,17 @@ TEST(StagedMemory, MovesWithItsContent) {
   EXPECT_TRUE(HoldsAddresses(third.ranges()[0]));
 }
 
+TEST(StagedMemory, TakesReservedRoomAndMoreWhereThatIsTooSmall) {
+  for (const uint64_t reserved : {kPage, 4 * kPage, 64 * kPage}) {
+    StagedMemory staged;
+    staged.Reserve(reserved);
+    ASSERT_TRUE(staged.Copy({{0x1000, 2 * kPage, false}}, ReadAddresses));
+    ASSERT_TRUE(staged.Copy({{0x9000, 3 * kPage, false}}, ReadAddresses));
+    const StagedMemory moved = std::move(staged);
+    ASSERT_EQ(moved.ranges().size(), 2U);
+    for (const StagedRange& range : moved.ranges()) EXPECT_TRUE(HoldsAddresses(range));
+  }
+}
+
 }  // namespace
 }  // namespace holdfast

@@ -1,0 +1,43 @@
+// Where a checkpoint leaves the descriptors that keep the tracking of a job's writes going, until the next
+// one takes them: with the job's supervisor, which lives as long as the job. What lies on the shelf means
+// nothing to it.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "engine/engine.h"
+
+namespace holdfast {
+
+// The supervisor's side.
+class TrackingShelf {
+ public:
+  // Listens in the job's directory, in the place of an earlier supervisor's.
+  static Result<TrackingShelf> Open(const std::filesystem::path& job_directory);
+  TrackingShelf(TrackingShelf&&) noexcept = default;
+  TrackingShelf& operator=(TrackingShelf&&) = delete;
+  ~TrackingShelf();
+
+  int fd() const { return listener_.get(); }
+  // Call when fd() is readable: lets one checkpoint take or leave something. Never waits long.
+  void Serve();
+
+ private:
+  TrackingShelf() = default;
+
+  std::filesystem::path path_;
+  Fd listener_;
+  std::string note_;
+  std::vector<Fd> descriptors_;
+};
+
+// A checkpoint's side. A job without a supervisor, or one of an older version, has an empty shelf.
+KeptTracking TakeFromShelf(const std::filesystem::path& job_directory);
+// What does not fit on the shelf is let go of: that tracking ends.
+void PutOnShelf(const std::filesystem::path& job_directory, KeptTracking tracking);
+
+}  // namespace holdfast
