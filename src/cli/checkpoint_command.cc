@@ -42,9 +42,10 @@ Result<CheckpointRequest> MakeRequest(const Flags& flags, Progress* progress) {
   request.annotations = TRY(ParsePairs(flags.tags));
   if (!flags.note.empty()) request.annotations["note"] = flags.note;
   request.stop = flags.stop;
-  request.capture = flags.capture == "twin"   ? CaptureWay::kTwin
-                    : flags.capture == "copy" ? CaptureWay::kCopy
-                                              : CaptureWay::kAuto;
+  request.capture = flags.capture == "twin"      ? CaptureWay::kTwin
+                    : flags.capture == "copy"    ? CaptureWay::kCopy
+                    : flags.capture == "precopy" ? CaptureWay::kPreCopy
+                                                 : CaptureWay::kAuto;
   request.progress = progress;
   return request;
 }
@@ -89,14 +90,19 @@ CommandText Text() {
       .name = "checkpoint",
       .summary = "take a snapshot now",
       .usage = "[options] NAME | --pid PID",
-      .details = {"Freezes the job for some milliseconds, captures its memory and lets it go on; then saves "
-                  "what was captured "
-                  "while the job runs. Returns when the snapshot is committed; until then there is none. A "
-                  "failure, or "
-                  "Ctrl-C, leaves the job running and the store as it was.",
-                  "With --pid any process tree that runs on this machine, whoever started it; from then on "
-                  "it is a job with "
-                  "a name. One checkpoint of a job at a time: a second one waits."},
+      .details =
+          {"Freezes the job for some milliseconds, captures its memory and lets it go on; then saves "
+           "what was captured "
+           "while the job runs. Returns when the snapshot is committed; until then there is none. A "
+           "failure, or "
+           "Ctrl-C, leaves the job running and the store as it was.",
+           "Memory of a large process is stored before the freeze, while it runs and its writes are "
+           "tracked; the freeze captures what was written meanwhile. Holdfast goes on tracking a job that "
+           "it supervises, and the next snapshot stores only what has changed. Every snapshot is complete "
+           "all the same: any of them may be removed.",
+           "With --pid any process tree that runs on this machine, whoever started it; from then on "
+           "it is a job with "
+           "a name. One checkpoint of a job at a time: a second one waits."},
       .examples =
           {{"holdfast checkpoint train --note 'before the new learning rate'", "a snapshot with a note"},
            {"holdfast checkpoint train --stop", "and stop the job: 'holdfast resume train' goes on later"},
@@ -126,8 +132,8 @@ void AddCheckpointCommand(CommandLine& line) {
       ->take_all();
   command.add_flag("--stop", flags->stop, "Leave the job stopped once the snapshot is committed");
   command.add_option("--capture", flags->capture, "How memory is captured; auto chooses by what it measures")
-      ->type_name("auto|twin|copy")
-      ->check(CLI::IsMember({"auto", "twin", "copy"}));
+      ->type_name("auto|precopy|twin|copy")
+      ->check(CLI::IsMember({"auto", "precopy", "twin", "copy"}));
 }
 
 }  // namespace holdfast

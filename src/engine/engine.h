@@ -19,7 +19,8 @@
 
 namespace holdfast {
 
-enum class CaptureWay { kAuto, kTwin, kCopy };
+// kPreCopy: what kAuto does to large processes, to all.
+enum class CaptureWay { kAuto, kTwin, kCopy, kPreCopy };
 
 // What a checkpoint leaves for the next one of the same running job: descriptors that keep the tracking of
 // its writes going. Whoever holds them does nothing with them; when he lets go of them, or dies, the tracking

@@ -55,7 +55,7 @@ Result<std::vector<ProcessInfo>> FindZombies(const std::vector<pid_t>& pids) {
 
 }  // namespace
 
-FrozenJob::FrozenJob(const CheckpointOptions& options, JobTree tree, const PreCopied& precopied,
+FrozenJob::FrozenJob(const CheckpointOptions& options, JobTree tree, PreCopied& precopied,
                      PendingSnapshot& pending, FileCapture& files, const ScratchDirectory& images,
                      const CriuInstallation& criu)
     : options_(options),
@@ -204,7 +204,7 @@ Result<void> FrozenJob::ComposeSmapsOf(CapturedTask& task) {
   return {};
 }
 
-Result<void> FrozenJob::FindWritten(CapturedTask& task, const TrackedTask& tracked) {
+Result<void> FrozenJob::FindWritten(CapturedTask& task, TrackedTask& tracked) {
   WriteTracking::Found found =
       TRY(tracked.tracking->Find(task.mappings, /*arm=*/options_.tracking != nullptr));
   task.tracked = true;

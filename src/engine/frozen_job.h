@@ -56,9 +56,8 @@ struct Captured {
 
 class FrozenJob {
  public:
-  FrozenJob(const CheckpointOptions& options, JobTree tree, const PreCopied& precopied,
-            PendingSnapshot& pending, FileCapture& files, const ScratchDirectory& images,
-            const CriuInstallation& criu);
+  FrozenJob(const CheckpointOptions& options, JobTree tree, PreCopied& precopied, PendingSnapshot& pending,
+            FileCapture& files, const ScratchDirectory& images, const CriuInstallation& criu);
   // Freezes, describes, captures, releases. Everything the machine holds of it is in the result; on error
   // nothing is.
   Result<Captured> CaptureAndRelease();
@@ -74,7 +73,7 @@ class FrozenJob {
   Result<void> ComposeSmapsOf(CapturedTask& task);
   void ReserveRoom();
   // The pages of a tracked task that have to be captured.
-  Result<void> FindWritten(CapturedTask& task, const TrackedTask& tracked);
+  Result<void> FindWritten(CapturedTask& task, TrackedTask& tracked);
   // What makes a twin the wrong way for this task; nothing when it is the right one.
   std::optional<std::string> WhyCopy(const CapturedTask& task);
   Result<void> CopyFrozen(CapturedTask& task);
@@ -85,7 +84,7 @@ class FrozenJob {
 
   const CheckpointOptions& options_;
   JobTree tree_;
-  const PreCopied& precopied_;
+  PreCopied& precopied_;
   PendingSnapshot& pending_;
   FileCapture& files_;
   const ScratchDirectory& images_;

@@ -51,6 +51,7 @@ class TaskPreCopy {
       const Stopwatch stopped;
       const StoppedProcess process = TRY(StoppedProcess::Stop(pid_, kStopMillisecondsMax));
       tracking_.emplace(TRY(WriteTracking::Begin(pid_, process)));
+      TRY(tracking_->Register(TRY(ReadMaps(pid_))));
       report_.stopped_ms += stopped.ElapsedMs();
     }
     return Arm();
@@ -67,7 +68,8 @@ class TaskPreCopy {
     const Result<uint64_t> now = WrittenBytes();
     if (!now) return std::optional<TrackedTask>();
     left_bytes_ = *now;
-    if (left_bytes_ <= kLittleBytes || !IsWorthwhile(left_bytes_) || !Arm()) return Tracked();
+    if (left_bytes_ <= kLittleBytes || !IsWorthwhile(left_bytes_)) return Tracked();
+    if (!RegisterNew() || !Arm()) return std::optional<TrackedTask>();
     return RunRounds();
   }
 
@@ -105,6 +107,14 @@ class TaskPreCopy {
     return {};
   }
 
+  Result<void> RegisterNew() {
+    const Stopwatch stopped;
+    const StoppedProcess process = TRY(StoppedProcess::Stop(pid_, kStopMillisecondsMax));
+    Result<void> registered = tracking_->Register(TRY(ReadMaps(pid_)));
+    report_.stopped_ms += stopped.ElapsedMs();
+    return registered;
+  }
+
   Result<void> PassStop() {
     const Stopwatch stopped;
     const Result<StoppedProcess> process = StoppedProcess::Stop(pid_, kStopMillisecondsMax);
@@ -117,6 +127,7 @@ class TaskPreCopy {
 
   // Not when most of it will have been written again by the time that it is stored.
   bool IsWorthwhile(uint64_t bytes) const {
+    if (options_.capture == CaptureWay::kPreCopy) return true;
     constexpr auto kFirst = std::chrono::milliseconds(10);
     constexpr auto kSecond = std::chrono::milliseconds(30);
     constexpr double kStoredBytesPerMs = 600e3;
@@ -206,7 +217,7 @@ Result<PreCopied> PreCopy(const JobTree& tree, const Manifest* parent, PendingSn
     kept = std::exchange(options.tracking->tasks, {});
     if (parent == nullptr || options.tracking->base != parent->id) kept.clear();
   }
-  if (options.capture != CaptureWay::kAuto) return report;
+  if (options.capture != CaptureWay::kAuto && options.capture != CaptureWay::kPreCopy) return report;
   if (options.progress != nullptr) options.progress->Phase("pre-copy", tree.resident_bytes);
   for (const pid_t pid : tree.pids) {
     const Result<std::vector<Mapping>> mappings = ReadMaps(pid);
@@ -218,7 +229,7 @@ Result<PreCopied> PreCopy(const JobTree& tree, const Manifest* parent, PendingSn
       const pid_t pid_in_namespace = status->namespace_pids.back();
       precopy.Continue(std::move(userfaultfd), TRY(ReuseExtents(*parent, pid_in_namespace, pending)));
       task = TRY(precopy.Run());
-    } else if (TakesLong(pid) && precopy.Begin()) {
+    } else if ((options.capture == CaptureWay::kPreCopy || TakesLong(pid)) && precopy.Begin()) {
       task = TRY(precopy.RunFirst());
     }
     if (task) report.tasks.emplace(pid, *std::move(task));

@@ -49,8 +49,8 @@ class PagemapScanner {
   Result<std::vector<PageRegion>> Unprotected(uint64_t start, uint64_t end) const;
   // The private pages of [start, end) that are not protected.
   Result<std::vector<PageRegion>> UnprotectedPages(uint64_t start, uint64_t end) const;
-  // Protects every page of [start, end) that is there, the shared page of zeros (kPageZeroFrame) too, and
-  // returns those that were not protected before; no write in between is missed.
+  // Protects every page in registered mappings of [start, end) that is there, the shared page of zeros
+  // (kPageZeroFrame) too, and returns those that were not protected before; no write in between is missed.
   Result<std::vector<PageRegion>> Protect(uint64_t start, uint64_t end) const;
   // Whether there are protected pages in [start, end), whatever mapping that is.
   Result<bool> HasProtected(uint64_t start, uint64_t end) const;

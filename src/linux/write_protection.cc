@@ -1,10 +1,7 @@
 #include "linux/write_protection.h"
 
-#include <fmt/format.h>
 #include <linux/userfaultfd.h>
 #include <sys/ioctl.h>
-
-#include <cerrno>
 
 namespace holdfast {
 namespace {
@@ -34,13 +31,6 @@ bool WriteProtection::Clear(uint64_t start, uint64_t end) const {
   uffdio_writeprotect request{};
   request.range = {start, end - start};
   return ioctl(fd_.get(), UFFDIO_WRITEPROTECT, &request) == 0;
-}
-
-Result<void> WriteProtection::Unregister(uint64_t start, uint64_t end) const {
-  uffdio_range range{start, end - start};
-  // Nothing is mapped there any more: there is nothing to undo.
-  if (ioctl(fd_.get(), UFFDIO_UNREGISTER, &range) == 0 || errno == ENOENT) return {};
-  return FailErrno(fmt::format("UFFDIO_UNREGISTER of {:x}-{:x}", start, end));
 }
 
 }  // namespace holdfast

@@ -22,9 +22,6 @@ class WriteProtection {
   bool Register(uint64_t start, uint64_t end) const;
   // Takes every protection in a registered range away. False: not all of the range is registered any more.
   bool Clear(uint64_t start, uint64_t end) const;
-  // Undoes Register for what is left of a mapping, and takes every protection in it away.
-  Result<void> Unregister(uint64_t start, uint64_t end) const;
-
   // With a descriptor that was enabled, and released, before.
   static WriteProtection Continue(Fd userfaultfd) { return WriteProtection(std::move(userfaultfd)); }
   Fd Release() && { return std::move(fd_); }

@@ -139,24 +139,34 @@ Result<WriteTracking> WriteTracking::Begin(pid_t pid, const StoppedProcess& stop
   return WriteTracking(pid, TRY(WriteProtection::Enable(TRY(MakeUserfaultfd(pid, stopped.thread())))));
 }
 
-Result<bool> WriteTracking::Register(const PagemapScanner& scanner, const Mapping& mapping) const {
-  if (!IsTracked(mapping)) return false;
-  if (TRY(scanner.IsRegistered(mapping.start))) return true;
-  if (!protection_.Register(mapping.start, mapping.end)) return false;
-  // Pages that were moved here (mremap) may have marks on them that are left from elsewhere. Taken for a
-  // protection that is in force, they would hide every write to come.
-  if (!TRY(scanner.HasProtected(mapping.start, mapping.end))) return true;
-  if (protection_.Clear(mapping.start, mapping.end)) return true;
-  // It has changed since it was looked at, in a process that runs: then not now.
-  TRY(protection_.Unregister(mapping.start, mapping.end));
-  return false;
+Result<void> WriteTracking::Register(const std::vector<Mapping>& mappings) {
+  const PagemapScanner scanner = TRY(PagemapScanner::Open(pid_));
+  for (const Mapping& mapping : mappings) {
+    if (!IsTracked(mapping) || TRY(scanner.IsRegistered(mapping.start))) continue;
+    // One that the kernel does not take counts as written for ever.
+    if (protection_.Register(mapping.start, mapping.end)) new_.push_back(mapping);
+  }
+  return {};
 }
 
-Result<WriteTracking::Armed> WriteTracking::Arm(const std::vector<Mapping>& mappings) const {
+// Pages that were moved there (mremap) may have marks on them that are left from elsewhere. Taken for a
+// protection that is in force, they would hide every write to come.
+Result<void> WriteTracking::ClearNew(const PagemapScanner& scanner) {
+  for (const Mapping& mapping : std::exchange(new_, {})) {
+    if (!TRY(scanner.HasProtected(mapping.start, mapping.end))) continue;
+    if (!protection_.Clear(mapping.start, mapping.end)) {
+      return Fail(ErrorKind::kBusy, fmt::format("process {} unmaps too much to be tracked", pid_));
+    }
+  }
+  return {};
+}
+
+Result<WriteTracking::Armed> WriteTracking::Arm(const std::vector<Mapping>& mappings) {
   const PagemapScanner scanner = TRY(PagemapScanner::Open(pid_));
+  TRY(ClearNew(scanner));
   Armed armed;
   for (const Mapping& mapping : mappings) {
-    if (!TRY(Register(scanner, mapping))) continue;
+    if (!IsTracked(mapping)) continue;
     for (const PageRegion& region : TRY(scanner.Protect(mapping.start, mapping.end))) {
       // Looked at after it was discarded, a page is the one of zeros that all share.
       const bool zeros = (region.categories & kPageZeroFrame) != 0;
@@ -166,7 +176,7 @@ Result<WriteTracking::Armed> WriteTracking::Arm(const std::vector<Mapping>& mapp
   return armed;
 }
 
-Result<WriteTracking::Found> WriteTracking::Find(const std::vector<Mapping>& mappings, bool arm) const {
+Result<WriteTracking::Found> WriteTracking::Find(const std::vector<Mapping>& mappings, bool arm) {
   // Opened anew each time: after an exec an open one would show the address space that was left.
   const PagemapScanner scanner = TRY(PagemapScanner::Open(pid_));
   std::vector<Stretch> stretches;
@@ -189,9 +199,10 @@ Result<WriteTracking::Found> WriteTracking::Find(const std::vector<Mapping>& map
     found.unwritten.insert(found.unwritten.end(), part.unwritten.begin(), part.unwritten.end());
   }
   if (!arm) return found;
+  TRY(Register(mappings));
+  TRY(ClearNew(scanner));
   for (const Stretch& stretch : stretches) {
-    if (stretch.registered || !TRY(Register(scanner, *stretch.mapping))) continue;
-    TRY(scanner.Protect(stretch.start, stretch.end));
+    if (!stretch.registered) TRY(scanner.Protect(stretch.start, stretch.end));
   }
   return found;
 }

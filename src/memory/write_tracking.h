@@ -27,14 +27,19 @@ class WriteTracking {
     return {pid, WriteProtection::Continue(std::move(userfaultfd))};
   }
 
+  // Has mappings that are new tracked from the next Arm on. Requires: no thread of the process runs, and
+  // `mappings` are what it has now. (Done to one that has grown meanwhile, it would be cut in two, and the
+  // job's own mremap of the whole fail.)
+  Result<void> Register(const std::vector<Mapping>& mappings);
+
   struct Armed {
     std::vector<PageRun> written;  // pages
     std::vector<PageRun> emptied;  // places: what was stored of pages in them is not right any more
   };
-  // Protects all that is written, in mappings that are new as well, while the process runs. Before the pages'
-  // content is read, every thread of the job has to pass a stop: a system call that found a page before it
-  // was protected may still be writing to it, which leaves no mark.
-  Result<Armed> Arm(const std::vector<Mapping>& mappings) const;
+  // Protects all that is written in registered mappings, while the process runs. Before the pages' content is
+  // read, every thread of the job has to pass a stop: a system call that found a page before it was protected
+  // may still be writing to it, which leaves no mark. After an error the tracking must not be used any more.
+  Result<Armed> Arm(const std::vector<Mapping>& mappings);
 
   struct Found {
     std::vector<PageRun> written;    // pages
@@ -42,7 +47,7 @@ class WriteTracking {
   };
   // Requires: no thread of the process runs, and `mappings` are what it has now. After an exec, all is
   // written. With `arm`, what is written from now on counts as written again.
-  Result<Found> Find(const std::vector<Mapping>& mappings, bool arm) const;
+  Result<Found> Find(const std::vector<Mapping>& mappings, bool arm);
 
   // While it runs.
   Result<uint64_t> WrittenBytes(const std::vector<Mapping>& mappings) const;
@@ -52,11 +57,12 @@ class WriteTracking {
 
  private:
   WriteTracking(pid_t pid, WriteProtection protection) : pid_(pid), protection_(std::move(protection)) {}
-  // Whether the mapping can be protected from now on.
-  Result<bool> Register(const PagemapScanner& scanner, const Mapping& mapping) const;
+  // Takes marks away that are left from elsewhere in mappings that were registered since the last time.
+  Result<void> ClearNew(const PagemapScanner& scanner);
 
   pid_t pid_;
   WriteProtection protection_;
+  std::vector<Mapping> new_;  // registered, and not cleared yet
 };
 
 // Whether devices or the kernel may write to this process's memory behind the page tables' back, so that no

@@ -29,7 +29,8 @@ int main(int argc, char** argv) {
   for (unsigned long turn = 1;; ++turn) {
     SubjectSleepMs(15);
     char state = State(child);
-    // A tracer lets go of us one by one: the child may still be held (t), or be on its way back to its stop (R).
+    // A tracer lets go of us one by one: the child may still be held (t), or be on its way back to its stop
+    // (R).
     for (int i = 0; i < 200 && state != 'T'; ++i) {
       SubjectSleepMs(5);
       state = State(child);

@@ -158,6 +158,7 @@ TEST(WriteTracking, MissesNothingWhateverIsDoneToMemory) {
       Result<WriteTracking> begun = WriteTracking::Begin(pid, *stopped);
       if (!begun) GTEST_SKIP() << begun.error().message;
       tracking.emplace(*std::move(begun));
+      ASSERT_OK(tracking->Register(ReadMaps(pid).value()));
     }
     const std::vector<Mapping> mappings = ReadMaps(pid).value();
     const Result<WriteTracking::Found> found = tracking->Find(mappings, /*arm=*/true);

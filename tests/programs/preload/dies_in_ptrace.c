@@ -1,6 +1,6 @@
-// Preloaded into CRIU: SIGKILL for it at the DIES_AT-th ptrace call from when it turns to process DIES_IN on, or
-// at the first one that would change a stopped task. So it dies at some moment of its stopping and looking, and
-// never with something of its own in the job.
+// Preloaded into CRIU: SIGKILL for it at the DIES_AT-th ptrace call from when it turns to process DIES_IN on,
+// or at the first one that would change a stopped task. So it dies at some moment of its stopping and
+// looking, and never with something of its own in the job.
 #include <dlfcn.h>
 #include <signal.h>
 #include <stdarg.h>

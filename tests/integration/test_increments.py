@@ -1,0 +1,169 @@
+"""A later snapshot stores what changed since the one before it, and is complete all the same."""
+import os
+import pathlib
+import random
+import signal
+import time
+
+import pytest
+import world
+
+PRECOPY = ("--capture", "precopy")  # small programs, too
+
+PROGRAMS = """
+slow_writer 64
+memory_churn all 48
+memory_churn mremap 32
+memory_churn dontneed 32
+memory_churn fixed 32
+memory_churn free 32
+memory_churn all 32 8
+random_memory 32
+sparse_memory
+huge_pages
+brk_shrink
+deep_stack
+growsdown_mapping
+dontfork_region
+wipeonfork_region
+guard_pages
+locked_memory
+prot_none_region
+private_file_mapping
+shared_file_mapping
+many_mappings
+shared_memory anonymous 8
+fork_storm
+exec_storm
+many_threads 16
+process_tree 8 4
+registers_hold
+rseq_counters
+syscalls_hold
+signal_state
+timers_go_on
+seccomp_filter
+other_user
+""".strip().splitlines()
+
+
+def tracked_mappings(pid):
+    """How many mappings the kernel shows as write-protected for somebody."""
+    text = pathlib.Path(f"/proc/{pid}/smaps").read_text()
+    return sum(" uw" in line for line in text.splitlines() if line.startswith("VmFlags:"))
+
+
+def row_of(holdfast, snapshot):
+    return next(row for row in holdfast.ok("snapshots", snapshot.split("@")[0]) if row["snapshot"] == snapshot)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_cycles(program, subject, holdfast):
+    """Three snapshots in a row, a restart, one more, a restart from it and one from the middle."""
+    name, *arguments = program.split()
+    job = subject(name, *arguments).run()
+    for _ in range(3):
+        job.wait_rounds(2)
+        job.checkpoint(*PRECOPY)
+    job.assert_untouched()
+    job.kill()
+    job.resume()
+    job.wait_rounds(3)
+    job.checkpoint(*PRECOPY)
+    job.assert_untouched()
+    for version in (None, 2):
+        job.kill()
+        job.resume(version)
+        job.wait_rounds(3)
+        job.assert_good()
+    holdfast.verify()
+
+
+def test_stores_what_changed(subject, holdfast):
+    job = subject("slow_writer", 128, 2).run()
+    first = job.checkpoint(*PRECOPY)
+    assert first["bytes_captured"] >= 128 << 20, first
+    assert tracked_mappings(job.pid) > 0
+    for version in range(2, 5):
+        delta = job.checkpoint(*PRECOPY)
+        assert delta["bytes_captured"] < 16 << 20 and delta["bytes_stored"] < first["bytes_stored"] / 2, delta
+        row = row_of(holdfast, delta["snapshot"])
+        assert row["kind"] == "delta" and row["parent"] == f"{job.name}@{version - 1}", row
+    # Whoever comes before may go: each one is whole.
+    holdfast.ok("rm", f"{job.name}@1")
+    holdfast.ok("rm", f"{job.name}@3")
+    holdfast.ok("prune")
+    job.kill()
+    for version in (2, 4):
+        job.resume(version)
+        job.wait_rounds(9)  # in eight it looks at all of its memory
+        job.kill()
+
+
+def test_a_restarted_job_goes_on_with_deltas(subject, holdfast):
+    job = subject("slow_writer", 64, 2).run()
+    first = job.checkpoint(*PRECOPY)
+    job.kill()
+    job.resume()
+    again = job.checkpoint(*PRECOPY)
+    # All of it is looked at, and what is in the store already is not stored again.
+    assert again["bytes_captured"] >= 64 << 20 and again["bytes_stored"] < first["bytes_stored"] / 2, again
+    assert job.checkpoint(*PRECOPY)["bytes_captured"] < 16 << 20
+
+
+def test_is_tracked_only_as_long_as_someone_holds_on(subject, holdfast):
+    """Without a supervisor nobody does: nothing of it is left in the job."""
+    job = subject("slow_writer", 32).spawn()
+    before = {fd.name for fd in pathlib.Path(f"/proc/{job.pid}/fd").iterdir()}
+    for _ in range(2):
+        report = job.checkpoint_by_pid(*PRECOPY)
+        assert "pre-copied" in report["capture_reason"], report
+        assert tracked_mappings(job.pid) == 0
+        assert {fd.name for fd in pathlib.Path(f"/proc/{job.pid}/fd").iterdir()} == before
+        job.assert_untouched()
+
+
+def test_supervisor_is_killed_between_two(subject, holdfast):
+    job = subject("slow_writer", 32).run()
+    job.checkpoint(*PRECOPY)
+    os.kill(job.supervisor, signal.SIGKILL)
+    world.wait_until(lambda: tracked_mappings(job.pid) == 0, "the tracking to end")
+    report = holdfast.checkpoint(job.name, *PRECOPY)
+    assert report["bytes_captured"] >= 32 << 20, report
+    world.kill_tree(job.pid)
+    job.resume()
+    job.wait_rounds(9)
+
+
+def test_checkpoints_are_killed_in_between(subject, holdfast, seed):
+    """What the killed one had learnt of the job's writes dies with it; the next one misses none of them."""
+    job = subject("memory_churn", "all", 32).run()
+    job.checkpoint(*PRECOPY)
+    chance = random.Random(seed)
+    for _ in range(10):
+        process = holdfast.start("checkpoint", job.name, *PRECOPY, output="killed-checkpoint")
+        time.sleep(chance.uniform(0, 0.3))
+        process.kill()
+        process.wait()
+        holdfast.popens.remove(process)
+        holdfast.assert_nothing_left(job.pid, job.supervisor, at_once=False)
+        job.checkpoint(*PRECOPY)
+        job.assert_untouched()
+    job.kill()
+    job.resume()
+    job.wait_rounds(3)
+    holdfast.verify()
+
+
+def test_many_deltas(subject, holdfast):
+    """Thirty in a row, of which five are kept."""
+    job = subject("memory_churn", "all", 24).run("--keep", "5")
+    for _ in range(30):
+        job.checkpoint(*PRECOPY)
+    job.assert_untouched()
+    assert len(holdfast.ok("snapshots", job.name)) == 5
+    for version in (26, 30):
+        job.kill()
+        job.resume(version)
+        job.wait_rounds(3)
+    holdfast.verify()
