@@ -68,12 +68,11 @@ class Holdfast:
     def checkpoint(self, pid, store):
         """The figures of one checkpoint into a new store, and what they leave out: the way to the commit."""
         report, wall_ms = self.ask("checkpoint", "--pid", str(pid), "--name", JOB, store=store)
-        before_drain_ms = report["total_ms"] - report["drain_ms"]
         return {
             "freeze_ms": report["freeze_ms"],
             "drain_ms": report["drain_ms"],
-            # Until the snapshot is durable and the command is over; `drain_ms` ends when all blocks are written.
-            "drain_commit_ms": wall_ms - self.startup_ms - before_drain_ms,
+            # All of the command but the freeze: memory is stored before it, or after it, or both.
+            "drain_commit_ms": wall_ms - self.startup_ms - report["freeze_ms"],
             "total_ms": report["total_ms"],
             "wall_ms": wall_ms,
             "bytes_captured": report["bytes_captured"],

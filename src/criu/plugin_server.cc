@@ -6,6 +6,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -15,6 +16,7 @@
 namespace holdfast {
 namespace {
 
+constexpr int kCallMillisecondsMax = 60'000;
 constexpr size_t kControlBytes = CMSG_SPACE(sizeof(int));
 
 }  // namespace
@@ -100,7 +102,25 @@ Result<std::optional<PluginMessage>> PluginServer::Receive() {
 }
 
 Result<void> PluginServer::Reply(PluginReplyKind kind, int descriptor) {
-  PluginReply reply{kind};
+  PluginReply reply{};
+  reply.kind = kind;
+  return Send(reply, descriptor);
+}
+
+Result<int> PluginServer::Call(const Fd& criu, uint32_t number, const std::array<uint64_t, 3>& arguments) {
+  PluginReply reply{};
+  reply.kind = PluginReplyKind::kCall;
+  reply.number = number;
+  std::copy(arguments.begin(), arguments.end(), reply.arguments);
+  TRY(Send(reply, -1));
+  const std::optional<PluginMessage> message = TRY(Next(criu, kCallMillisecondsMax));
+  if (!message || message->request.kind != PluginRequestKind::kCalled) {
+    return Fail(ErrorKind::kCriu, "CRIU ended while a restored process was prepared");
+  }
+  return message->request.error;
+}
+
+Result<void> PluginServer::Send(PluginReply reply, int descriptor) {
   iovec io{&reply, sizeof reply};
   alignas(cmsghdr) std::array<char, kControlBytes> control{};
   msghdr header{};

@@ -95,7 +95,7 @@ bool ChannelConnected() {
   return channel >= 0;
 }
 
-PluginReplyKind ChannelAsk(const PluginRequest& request, int descriptor, int* received) {
+PluginReply ChannelAsk(const PluginRequest& request, int descriptor, int* received) {
   PluginReply reply{};
   int got = -1;
   const bool ok = channel >= 0 && Send(request, descriptor) && Receive(&reply, &got);
@@ -104,7 +104,8 @@ PluginReplyKind ChannelAsk(const PluginRequest& request, int descriptor, int* re
   } else if (got >= 0) {
     close(got);
   }
-  return ok ? reply.kind : PluginReplyKind::kAbort;
+  if (!ok) reply.kind = PluginReplyKind::kAbort;
+  return reply;
 }
 
 }  // namespace holdfast

@@ -12,6 +12,6 @@ bool ChannelConnect();
 bool ChannelConnected();
 // Sends a request, with a descriptor when `descriptor` >= 0, and waits for the reply. `received` gets a
 // descriptor that came along, or -1. A dead engine answers kAbort.
-PluginReplyKind ChannelAsk(const PluginRequest& request, int descriptor = -1, int* received = nullptr);
+PluginReply ChannelAsk(const PluginRequest& request, int descriptor = -1, int* received = nullptr);
 
 }  // namespace holdfast

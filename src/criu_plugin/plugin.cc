@@ -13,6 +13,7 @@
 #include "criu_plugin/channel.h"
 #include "criu_plugin/criu_abi.h"
 #include "criu_plugin/protocol.h"
+#include "criu_plugin/remote_call.h"
 #include "criu_plugin/rseq_section.h"
 #include "criu_plugin/stop_tree.h"
 #include "criu_plugin/threads.h"
@@ -35,9 +36,9 @@ PluginRequest Request(PluginRequestKind kind, pid_t pid) {
 }
 
 // Asks with a pidfd of `pid` along.
-PluginReplyKind AskAbout(const PluginRequest& request, pid_t pid) {
+PluginReply AskAbout(const PluginRequest& request, pid_t pid) {
   const int pidfd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
-  const PluginReplyKind reply = ChannelAsk(request, pidfd);
+  const PluginReply reply = ChannelAsk(request, pidfd);
   if (pidfd >= 0) close(pidfd);
   return reply;
 }
@@ -58,15 +59,15 @@ int OnPause(int pid) {
 int OnCheckpoint(int pid) {
   if (!ChannelConnected()) return -ENOTSUP;
   AbortRseqSections(pid);
-  PluginReplyKind reply = AskAbout(Request(PluginRequestKind::kTask, pid), pid);
+  PluginReplyKind reply = AskAbout(Request(PluginRequestKind::kTask, pid), pid).kind;
   if (reply != PluginReplyKind::kMakeTwin) return ResultOf(reply);
   orphans_are_collected = orphans_are_collected || pid == 1 || !reapers.Examine(pid);
   PluginRequest made = Request(PluginRequestKind::kTwinMade, pid);
   made.placement = orphans_are_collected ? TwinPlacement::kChildOfTask : TwinPlacement::kOrphan;
   pid_t twin = 0;
   made.error = MakeTwin(pid, made.placement, reapers, &twin);
-  if (made.error != 0) return ResultOf(ChannelAsk(made));
-  reply = AskAbout(made, twin);
+  if (made.error != 0) return ResultOf(ChannelAsk(made).kind);
+  reply = AskAbout(made, twin).kind;
   if (reply == PluginReplyKind::kAbort) kill(twin, SIGKILL);
   return ResultOf(reply);
 }
@@ -89,6 +90,18 @@ void DieWithTracer(pid_t thread) {
          reinterpret_cast<void*>(PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL));
 }
 
+// The call that the reply asks for, in a stopped task; what came of it.
+PluginRequest MakeCall(pid_t task, const PluginReply& reply) {
+  RemoteCall call(task);
+  long result = -call.error();
+  if (result == 0) {
+    result = call.Call(reply.number, reply.arguments[0], reply.arguments[1], reply.arguments[2]);
+  }
+  PluginRequest called = Request(PluginRequestKind::kCalled, task);
+  called.error = result < 0 ? static_cast<int32_t>(-result) : 0;
+  return called;
+}
+
 // From here until CRIU lets it go, no task of the tree outlives its tracer: with its memory half filled it
 // must not run.
 int OnRestored(int pid) {
@@ -98,8 +111,9 @@ int OnRestored(int pid) {
     root = pid;
     ForEachInTree(root, [](pid_t task) { ForEachThread(task, DieWithTracer); });
   }
-  const PluginReplyKind reply = AskAbout(Request(PluginRequestKind::kRestored, pid), pid);
-  if (reply == PluginReplyKind::kAbort) {
+  PluginReply reply = AskAbout(Request(PluginRequestKind::kRestored, pid), pid);
+  while (reply.kind == PluginReplyKind::kCall) reply = ChannelAsk(MakeCall(pid, reply));
+  if (reply.kind == PluginReplyKind::kAbort) {
     // CRIU only logs what this hook returns: the tree has to be ended here.
     ForEachInTree(root, [](pid_t task) { kill(task, SIGKILL); });
     return -ECANCELED;

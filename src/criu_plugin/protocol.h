@@ -21,6 +21,10 @@ enum class PluginRequestKind : uint32_t {
   kSmaps,
   // The task is restored and stopped; pidfd. Reply: kProceed when its memory is filled, or kAbort.
   kRestored,
+  // The call that a reply asked for has been made: `error` is its errno, 0 when it succeeded. The reply is
+  // the
+  // next one to kRestored.
+  kCalled,
 };
 
 enum class PluginReplyKind : uint32_t {
@@ -29,6 +33,7 @@ enum class PluginReplyKind : uint32_t {
   kCopied,     // the engine has copied this task's memory itself
   kUseKernel,  // let the kernel answer
   kAbort,      // fail: at a dump the tree goes on running, at a restart it is killed before it ran
+  kCall,       // to kRestored: have the task make this system call; then kCalled
 };
 
 // How a twin hangs in the process tree. An orphan is a child of whatever collects the job's orphans, never of
@@ -46,7 +51,9 @@ static_assert(sizeof(PluginRequest) == 16);
 
 struct PluginReply {
   PluginReplyKind kind;
+  uint32_t number;  // of the system call, and what it is given
+  uint64_t arguments[3];
 };
-static_assert(sizeof(PluginReply) == 4);
+static_assert(sizeof(PluginReply) == 32);
 
 }  // namespace holdfast

@@ -12,6 +12,7 @@
 #include "engine/engine.h"
 #include "engine/frozen_job.h"
 #include "engine/job_tree.h"
+#include "engine/memory_advice.h"
 #include "engine/precopy.h"
 #include "engine/snapshot_images.h"
 #include "linux/pidfd.h"
@@ -297,7 +298,10 @@ Result<Manifest> TakeSnapshot(Store& store, const CheckpointOptions& options) {
                 "the job changed what fork() makes of its memory at the moment of the freeze");
   }
   Manifest manifest;
-  for (const CapturedTask& task : captured.tasks) manifest.processes.push_back(WithMappings(task));
+  for (const CapturedTask& task : captured.tasks) {
+    manifest.processes.push_back(WithMappings(task));
+    TRY(RecordAdvice(task, corrections.details, manifest.engine_facts));
+  }
   manifest.processes.insert(manifest.processes.end(), captured.zombies.begin(), captured.zombies.end());
   manifest.figures.capture = NameCapture(captured, &manifest.figures.capture_reason);
   Drained drained = TRY(Drain(captured, precopied, *pending, options));

@@ -21,6 +21,7 @@
 #include "criu/plugin_server.h"
 #include "engine/engine.h"
 #include "engine/job_tree.h"
+#include "engine/memory_advice.h"
 #include "engine/namespace_init.h"
 #include "engine/restored_processes.h"
 #include "engine/scratch_directory.h"
@@ -187,6 +188,7 @@ class Restart {
         continue;
       }
       Result<void> completed = Complete(message->pid, message->request.pid, pages);
+      if (completed) completed = GiveAdviceAgain(message->request.pid, server, criu);
       if (!completed) {
         (void)server.Reply(PluginReplyKind::kAbort);
         return completed;
@@ -203,6 +205,13 @@ class Restart {
     }
     BindThreads(pid, pid_in_namespace);
     return Fill(pid, pid_in_namespace, pages);
+  }
+
+  Result<void> GiveAdviceAgain(pid_t pid_in_namespace, PluginServer& server, const Subprocess& criu) {
+    for (const std::string& failed : TRY(GiveAdvice(manifest_, pid_in_namespace, server, criu.pidfd()))) {
+      if (options_.progress != nullptr) options_.progress->Note(failed);
+    }
+    return {};
   }
 
   // CRIU 4.1 restores no CPU affinity. A CPU that is not there (any more) binds nothing: said, and left.

@@ -51,6 +51,13 @@ bool IsMarker(uint64_t entry) {
   return (entry & kPresent) == 0 && (entry & kSwapped) != 0 && (entry & kTypeMask) == kTypeMask;
 }
 
+// The kinds of markers are where an offset in a swap device is otherwise (bits 5 to 54; PTE_MARKER_GUARD).
+bool IsGuard(uint64_t entry) {
+  constexpr int kOffsetShift = 5;
+  constexpr uint64_t kGuard = 4;
+  return IsMarker(entry) && (entry >> kOffsetShift & kGuard) != 0;
+}
+
 }  // namespace
 
 Result<PagemapScanner> PagemapScanner::Open(pid_t pid) {
@@ -154,7 +161,21 @@ Result<bool> PagemapScanner::HasProtected(uint64_t start, uint64_t end) const {
   return found;
 }
 
+Result<std::vector<PageRegion>> PagemapScanner::Guards(uint64_t start, uint64_t end) const {
+  std::vector<PageRegion> guards;
+  const Query swapped{.any_of = kPageSwapped, .returned = kPageSwapped};
+  TRY(Scan(start, end, swapped, [&](const PageRegion& region) { return AddPages(region, IsGuard, guards); }));
+  return guards;
+}
+
 Result<void> PagemapScanner::AddSwapped(const PageRegion& region, std::vector<PageRegion>& pages) const {
+  return AddPages(
+      region, [](uint64_t entry) { return !IsMarker(entry); }, pages);
+}
+
+template <typename Predicate>
+Result<void> PagemapScanner::AddPages(const PageRegion& region, const Predicate& is_wanted,
+                                      std::vector<PageRegion>& pages) const {
   std::array<uint64_t, 512> entries{};
   for (uint64_t at = region.start; at < region.end;) {
     const size_t count = std::min<uint64_t>(entries.size(), (region.end - at) / kPageBytes);
@@ -164,7 +185,7 @@ Result<void> PagemapScanner::AddSwapped(const PageRegion& region, std::vector<Pa
       return FailErrno(fmt::format("cannot read the pagemap at {:x}", at));
     }
     for (size_t i = 0; i < count; ++i, at += kPageBytes) {
-      if (IsMarker(entries.at(i))) continue;
+      if (!is_wanted(entries.at(i))) continue;
       if (!pages.empty() && pages.back().end == at && pages.back().categories == region.categories) {
         pages.back().end = at + kPageBytes;
       } else {

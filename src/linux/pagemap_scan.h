@@ -39,6 +39,9 @@ class PagemapScanner {
   // The private pages of [start, end): anonymous, or copied on write; not the file's own, not the shared zero
   // page; kPageHuge is told. In order of address.
   Result<std::vector<PageRegion>> PrivatePages(uint64_t start, uint64_t end) const;
+  // The guards in [start, end) (MADV_GUARD_INSTALL, Linux 6.13): places where any access is a fault.
+  Result<std::vector<PageRegion>> Guards(uint64_t start, uint64_t end) const;
+
   // What follows needs Linux's asynchronous write protection (write_protection.h).
 
   // Whether the mapping at `address` is registered, so that its pages can be protected.
@@ -70,6 +73,10 @@ class PagemapScanner {
   Result<std::vector<PageRegion>> Pages(uint64_t start, uint64_t end, const Query& query) const;
   // Those of a swapped region that are memory.
   Result<void> AddSwapped(const PageRegion& region, std::vector<PageRegion>& pages) const;
+  // Those whose entry in the page table is so.
+  template <typename Predicate>
+  Result<void> AddPages(const PageRegion& region, const Predicate& is_wanted,
+                        std::vector<PageRegion>& pages) const;
   explicit PagemapScanner(Fd fd) : fd_(std::move(fd)) {}
   Fd fd_;
 };

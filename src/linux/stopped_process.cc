@@ -45,15 +45,20 @@ StoppedProcess::~StoppedProcess() {
 }
 
 // Returns how many threads were not held before.
-int StoppedProcess::SeizeNew(pid_t pid) {
+Result<int> StoppedProcess::SeizeNew(pid_t pid) {
   int found = 0;
   const Result<std::vector<pid_t>> ids = ReadThreads(pid);
-  if (!ids) return 0;
+  if (!ids) return 0;  // it has ended
   for (const pid_t id : *ids) {
     if (std::any_of(threads_.begin(), threads_.end(), [id](const Thread& one) { return one.id == id; })) {
       continue;
     }
-    if (ptrace(PTRACE_SEIZE, id, nullptr, reinterpret_cast<void*>(PTRACE_O_SUSPEND_SECCOMP)) != 0) continue;
+    if (ptrace(PTRACE_SEIZE, id, nullptr, reinterpret_cast<void*>(PTRACE_O_SUSPEND_SECCOMP)) != 0) {
+      const int error = errno;
+      const Result<ProcessStatus> status = ReadStatus(id);
+      if (!status || status->zombie()) continue;
+      return FailErrno(error, fmt::format("cannot stop thread {} of process {}", id, pid));
+    }
     ptrace(PTRACE_INTERRUPT, id, nullptr, nullptr);
     threads_.push_back({id, false});
     ++found;
@@ -88,8 +93,10 @@ Result<StoppedProcess> StoppedProcess::Stop(pid_t pid, int milliseconds) {
   StoppedProcess process;
   int spins = 0;
   for (;;) {
-    const int found = process.SeizeNew(pid);
-    if (process.AwaitStops() && found == 0) break;
+    // In this order: one that still ran may have made a new thread after they were listed.
+    const bool all_stopped = process.AwaitStops();
+    const int found = TRY(process.SeizeNew(pid));
+    if (all_stopped && found == 0) break;
     if (waited.ElapsedMs() > milliseconds) {
       return Fail(ErrorKind::kBusy, fmt::format("process {} cannot be stopped", pid));
     }

@@ -12,7 +12,8 @@ namespace holdfast {
 class StoppedProcess {
  public:
   // Stops every thread. kBusy when one does not stop within so many milliseconds (it waits for a device);
-  // kNotFound when the process has ended. Only the thread that called it may use the result.
+  // kNotFound when the process has ended; kPermission when somebody else traces it. Only the thread that
+  // called it may use the result.
   static Result<StoppedProcess> Stop(pid_t pid, int milliseconds);
   StoppedProcess(StoppedProcess&& other) noexcept;
   StoppedProcess& operator=(StoppedProcess&&) = delete;
@@ -27,7 +28,7 @@ class StoppedProcess {
     bool stopped = false;
   };
   StoppedProcess() = default;
-  int SeizeNew(pid_t pid);
+  Result<int> SeizeNew(pid_t pid);
   bool AwaitStops();
   std::vector<Thread> threads_;
 };

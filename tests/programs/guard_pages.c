@@ -1,5 +1,5 @@
 // Guard markers inside a mapping (MADV_GUARD_INSTALL, since Linux 6.13; thread stacks of newer C libraries
-// have them). "keep": a guarded page still faults, which stock CRIU 4.1 does not restore.
+// have them). "keep": a guarded page still faults.
 #include <setjmp.h>
 
 #include "subject.h"

@@ -1,5 +1,5 @@
 // A region that a child finds empty (MADV_WIPEONFORK) is whole in the job itself. "forks": also checks that
-// it is still wiped in a child, which stock CRIU 4.1 does not restore.
+// it is still wiped in a child.
 #include "subject.h"
 
 int main(int argc, char** argv) {

@@ -165,6 +165,34 @@ TEST_F(PluginServerTest, AReplyMayBringADescriptor) {
   EXPECT_EQ(::read(reading.get(), &byte, 1), 1);
 }
 
+TEST_F(PluginServerTest, ACallIsMadeByThePluginWhichThenAsksAgain) {
+  const Plugin plugin(server_->path());
+  plugin.Ask(PluginRequestKind::kRestored, 7);
+  ASSERT_TRUE(Next());
+  for (const int error : {0, ENOMEM}) {
+    PluginRequest called{};
+    called.kind = PluginRequestKind::kCalled;
+    called.error = error;
+    plugin.Send(&called, sizeof called);  // what it is going to say
+    const Result<int> made = server_->Call(criu_end_, 28, {1, 2, 3});
+    ASSERT_TRUE(made) << made.error().message;
+    EXPECT_EQ(*made, error);
+    EXPECT_EQ(plugin.Reply(), PluginReplyKind::kCall);
+  }
+  ASSERT_TRUE(server_->Reply(PluginReplyKind::kProceed));
+  EXPECT_EQ(plugin.Reply(), PluginReplyKind::kProceed);
+}
+
+TEST_F(PluginServerTest, ACallWhoseCriuEndsFails) {
+  const Plugin plugin(server_->path());
+  plugin.Ask(PluginRequestKind::kRestored, 7);
+  ASSERT_TRUE(Next());
+  criu_.Kill();
+  const Result<int> made = server_->Call(criu_end_, 28, {1, 2, 3});
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().kind, ErrorKind::kCriu);
+}
+
 TEST_F(PluginServerTest, HangingUpIsNoticedByThePlugin) {
   const Plugin plugin(server_->path());
   plugin.Ask(PluginRequestKind::kTask, 1);

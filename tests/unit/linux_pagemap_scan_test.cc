@@ -262,6 +262,82 @@ TEST(PrivatePages, AWatchedAnonymousMappingShowsWhatWasWritten) {
   EXPECT_THAT(memory.Found(), ElementsAre(3));
 }
 
+TEST(Guards, AreFoundAmongPages) {
+  constexpr int kMadviseGuardInstall = 102;  // Linux 6.13
+  TestMemory memory(8);
+  for (size_t page = 0; page < 4; ++page) memory.Write(page);
+  const PagemapScanner scanner = PagemapScanner::Open(::getpid()).value();
+  EXPECT_THAT(scanner.Guards(memory.Start(), memory.Start() + memory.bytes()).value(), IsEmpty());
+  if (::madvise(memory.Page(2), 3 * kPageBytes, kMadviseGuardInstall) != 0) {
+    GTEST_SKIP() << "this kernel has no MADV_GUARD_INSTALL";
+  }
+  const std::vector<PageRegion> guards =
+      scanner.Guards(memory.Start(), memory.Start() + memory.bytes()).value();
+  ASSERT_EQ(guards.size(), 1U);
+  EXPECT_EQ(guards[0].start, reinterpret_cast<uint64_t>(memory.Page(2)));
+  EXPECT_EQ(guards[0].bytes(), 3 * kPageBytes);
+}
+
+class WatchedPages : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    uffd_ = WatchWrites(memory_);
+    if (!uffd_.valid()) GTEST_SKIP() << "no userfaultfd with WP_ASYNC here";
+  }
+  std::vector<size_t> Numbers(const Result<std::vector<PageRegion>>& regions) const {
+    std::vector<size_t> pages;
+    for (const PageRegion& region : *regions) {
+      for (uint64_t at = region.start; at < region.end; at += kPageBytes)
+        pages.push_back((at - memory_.Start()) / kPageBytes);
+    }
+    return pages;
+  }
+
+  TestMemory memory_{8};
+  Fd uffd_;
+  const uint64_t start_ = memory_.Start();
+  const uint64_t end_ = memory_.Start() + memory_.bytes();
+  const PagemapScanner scanner_ = PagemapScanner::Open(::getpid()).value();
+};
+
+TEST_F(WatchedPages, AreRegistered) {
+  EXPECT_TRUE(scanner_.IsRegistered(start_).value());
+  TestMemory other(2);
+  EXPECT_FALSE(scanner_.IsRegistered(other.Start()).value());
+  uffd_.Reset();
+  EXPECT_FALSE(scanner_.IsRegistered(start_).value());
+}
+
+TEST_F(WatchedPages, ThatAreWrittenAreFoundUntilTheyAreProtected) {
+  for (const size_t page : {1U, 2U, 5U}) memory_.Write(page);
+  EXPECT_FALSE(scanner_.HasProtected(start_, end_).value());
+  EXPECT_THAT(Numbers(scanner_.UnprotectedPages(start_, end_)), ElementsAre(1, 2, 5));
+  EXPECT_THAT(Numbers(scanner_.Protect(start_, end_)), ElementsAre(1, 2, 5));
+  EXPECT_TRUE(scanner_.HasProtected(start_, end_).value());
+  EXPECT_THAT(Numbers(scanner_.UnprotectedPages(start_, end_)), IsEmpty());
+  EXPECT_THAT(Numbers(scanner_.Protect(start_, end_)), IsEmpty());
+  memory_.Write(2);
+  memory_.Write(6);
+  EXPECT_THAT(Numbers(scanner_.UnprotectedPages(start_, end_)), ElementsAre(2, 6));
+}
+
+TEST_F(WatchedPages, TheQuickLookTakesEmptyPlacesForUnprotected) {
+  for (const size_t page : {1U, 2U, 5U}) memory_.Write(page);
+  ASSERT_TRUE(scanner_.Protect(start_, end_));
+  ASSERT_EQ(::madvise(memory_.Page(5), kPageBytes, MADV_DONTNEED), 0);
+  memory_.Write(2);
+  EXPECT_THAT(Numbers(scanner_.Unprotected(start_, end_)), ElementsAre(0, 2, 3, 4, 5, 6, 7));
+  EXPECT_THAT(Numbers(scanner_.UnprotectedPages(start_, end_)), ElementsAre(2));
+}
+
+TEST_F(WatchedPages, ThePageOfZerosIsProtectedAndTold) {
+  EXPECT_EQ(memory_.Read(3), 0);
+  const std::vector<PageRegion> regions = scanner_.Protect(start_, end_).value();
+  ASSERT_EQ(regions.size(), 1U);
+  EXPECT_NE(regions[0].categories & kPageZeroFrame, 0U);
+  EXPECT_THAT(Numbers(scanner_.UnprotectedPages(start_, end_)), IsEmpty());
+}
+
 TEST(PagemapScanner, AProcessThatIsGoneIsNotFound) {
   EXPECT_EQ(PagemapScanner::Open(DeadPid()).error().kind, ErrorKind::kNotFound);
 }

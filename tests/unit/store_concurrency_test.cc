@@ -68,7 +68,7 @@ TEST_F(StoreConcurrency, TheSameBlockFromManyThreadsIsStoredOnce) {
   const uint64_t stored_once = pending->bytes_stored();
   ASSERT_OK(pending->AppendBlock(block));
   EXPECT_EQ(pending->bytes_stored(), stored_once);
-  ASSERT_OK(pending->Commit({}, {}));
+  ASSERT_OK(pending->Commit(NamingBlocks(1), {}));
   EXPECT_EQ(store_->Load({"job", 1})->blocks.size(), 1U);
 }
 

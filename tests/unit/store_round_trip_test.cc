@@ -106,6 +106,27 @@ TEST_F(StoreRoundTrip, ABlockWithASingleByteThatIsNotZeroIsNoZeroBlock) {
   }
 }
 
+TEST_F(StoreRoundTrip, BlocksThatNothingNamesAreLeftOut) {
+  Result<std::unique_ptr<PendingSnapshot>> pending = store_->Begin("job");
+  ASSERT_OK(pending);
+  std::vector<uint32_t> indexes;
+  for (uint64_t i = 0; i < 9; ++i)
+    indexes.push_back((*pending)->AppendBlock(TestBytes(i + 1, kPageBytes)).value());
+  Manifest manifest;
+  manifest.address_spaces = {{17, {{0, 1, indexes[7], 0, false}, {kPageBytes, 1, kZeroBlock, 0, false}}}};
+  manifest.images = {{"a.img", {kPageBytes, {indexes[2]}}}};
+  ASSERT_OK((*pending)->Commit(manifest, {}));
+  const Manifest loaded = store_->Load({"job", 1}).value();
+  ASSERT_EQ(loaded.blocks.size(), 2U);
+  const std::unique_ptr<BlockReader> blocks = store_->OpenBlocks(loaded).value();
+  std::vector<std::byte> out(kPageBytes);
+  ASSERT_OK(blocks->Read(loaded.address_spaces.at(0).extents.at(0).block, out));
+  EXPECT_EQ(out, TestBytes(8, kPageBytes));
+  EXPECT_EQ(loaded.address_spaces.at(0).extents.at(1).block, kZeroBlock);
+  EXPECT_EQ(blocks->ReadBlob(loaded.images.at(0).content).value(), TestBytes(3, kPageBytes));
+  EXPECT_TRUE(store_->Verify(/*read_data=*/true).value().problems.empty());
+}
+
 TEST_F(StoreRoundTrip, BlocksOfSeveralThreadsAllArrive) {
   constexpr size_t kThreads = 8;
   constexpr size_t kBlocksPerThread = 64;
@@ -131,10 +152,11 @@ TEST_F(StoreRoundTrip, BlocksOfSeveralThreadsAllArrive) {
     }
   }
   ASSERT_EQ(errors, 0);
-  ASSERT_OK((*pending)->Commit({}, {}));
+  constexpr size_t kBlocks = kBlocksPerThread / 2 * (kThreads + 1);
+  ASSERT_OK((*pending)->Commit(NamingBlocks(kBlocks), {}));
   Result<Manifest> manifest = store_->Load({"job", 1});
   ASSERT_OK(manifest);
-  EXPECT_EQ(manifest->blocks.size(), kBlocksPerThread / 2 * (kThreads + 1));
+  EXPECT_EQ(manifest->blocks.size(), kBlocks);
   Result<std::unique_ptr<BlockReader>> blocks = store_->OpenBlocks(*manifest);
   ASSERT_OK(blocks);
   std::vector<std::jthread> threads;

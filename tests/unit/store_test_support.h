@@ -102,6 +102,14 @@ inline size_t CountFiles(const std::filesystem::path& folder) {
   return count;
 }
 
+// A manifest that names the first `count` blocks, which would be left out otherwise.
+inline Manifest NamingBlocks(uint32_t count) {
+  Manifest manifest;
+  AddressSpace& space = manifest.address_spaces.emplace_back();
+  for (uint32_t i = 0; i < count; ++i) space.extents.push_back({i * kPageBytes, 1, i, 0, false});
+  return manifest;
+}
+
 // Appends memory, an image and a file to `pending` and describes them: a manifest with something in every
 // field. Everything in it follows from `seed`, and CheckSample finds out whether it is all there.
 Result<Manifest> AppendSample(PendingSnapshot& pending, uint64_t seed);

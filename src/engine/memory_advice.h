@@ -1,0 +1,28 @@
+// What a job has asked of the kernel for stretches of its memory and CRIU 4.1 does not give back: to be empty
+// in children (MADV_WIPEONFORK), to be guarded (MADV_GUARD_INSTALL).
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "criu/plugin_server.h"
+#include "engine/frozen_job.h"
+#include "linux/proc.h"
+#include "store/manifest.h"
+
+namespace holdfast {
+
+// Into the engine's facts of a snapshot. `corrected`: true flags of mappings, by pid in the job's namespace.
+// Requires: the task's twin, if it has one, still lives.
+Result<void> RecordAdvice(const CapturedTask& task,
+                          const std::map<pid_t, std::vector<MappingDetail>>& corrected,
+                          std::map<std::string, std::string>& facts);
+
+// Gives it again to a restored process that stands still, instead of a reply to the plugin's kRestored.
+// Returns what could not be given, a sentence each.
+Result<std::vector<std::string>> GiveAdvice(const Manifest& manifest, pid_t pid_in_namespace,
+                                            PluginServer& server, const Fd& criu);
+
+}  // namespace holdfast
