@@ -98,6 +98,7 @@ int CommandLine::PrintHelp(const Command* command) const {
 Error CommandLine::ExplainParseError(const std::string& message, const Command* command) const {
   const std::string name = command != nullptr ? "holdfast " + command->text.name : "holdfast";
   Error error = Fail(ErrorKind::kUsage, name + ": " + message);
+  error.hint = "'holdfast --help' lists the commands and the options for all of them";
   if (command != nullptr) {
     error.hint = "usage: " + UsageLine(DescribeCommand(*command->app, command->text)) + " ('" + name +
                  " --help' has examples)";

@@ -64,7 +64,9 @@ void PrintError(const Error& error, bool json) {
     return;
   }
   std::fflush(stdout);
-  std::string text = "holdfast: " + error.message + "\n";
+  // A message about the command line names the command itself.
+  const bool named = error.message.starts_with("holdfast");
+  std::string text = (named ? "" : "holdfast: ") + error.message + "\n";
   if (!error.hint.empty()) text += "  hint: " + error.hint + "\n";
   WriteError(text);
 }

@@ -57,11 +57,16 @@ class TaskPreCopy {
     return Arm();
   }
 
-  // `known`: pages of the snapshot since which `userfaultfd` has told of writes.
-  void Continue(Fd userfaultfd, std::vector<Extent> known) {
+  // False: what was kept is of no use any more.
+  bool Continue(Fd userfaultfd, const std::vector<Mapping>& mappings) {
+    if (!userfaultfd.valid()) return false;
     tracking_.emplace(WriteTracking::Continue(pid_, std::move(userfaultfd)));
-    known_ = std::move(known);
+    if (tracking_->IsCurrent(mappings).value_or(false)) return true;
+    tracking_.reset();
+    return false;
   }
+  // `known`: pages of the snapshot since which writes have been tracked.
+  void Know(std::vector<Extent> known) { known_ = std::move(known); }
 
   // Stores what has been written, if that is more than little. Nothing: it has ended.
   Result<std::optional<TrackedTask>> Run() {
@@ -225,9 +230,8 @@ Result<PreCopied> PreCopy(const JobTree& tree, const Manifest* parent, PendingSn
     if (!mappings || !status || HasInvisibleWriters(*mappings)) continue;
     TaskPreCopy precopy(pid, pending, options, report);
     std::optional<TrackedTask> task;
-    if (Fd userfaultfd = TakeKept(kept, *status); userfaultfd.valid()) {
-      const pid_t pid_in_namespace = status->namespace_pids.back();
-      precopy.Continue(std::move(userfaultfd), TRY(ReuseExtents(*parent, pid_in_namespace, pending)));
+    if (precopy.Continue(TakeKept(kept, *status), *mappings)) {
+      precopy.Know(TRY(ReuseExtents(*parent, status->namespace_pids.back(), pending)));
       task = TRY(precopy.Run());
     } else if ((options.capture == CaptureWay::kPreCopy || TakesLong(pid)) && precopy.Begin()) {
       task = TRY(precopy.RunFirst());

@@ -70,14 +70,14 @@ Result<Manifest> CheckpointJob(Store& store, const CheckpointRequest& request) {
   RemoveStopRequest(directory);  // of someone who died before the job did
   std::optional<AnnouncedStop> stop;
   if (request.stop) stop.emplace(TRY(AnnouncedStop::Make(store, directory)));
-  const bool supervised = IsAlive(record.supervisor) && !request.stop;
+  const bool supervised = IsAlive(record.supervisor);
   KeptTracking tracking;
   if (supervised) {
     tracking = TakeFromShelf(directory);
     options.tracking = &tracking;
   }
   Result<Manifest> manifest = Checkpoint(store, options);
-  if (supervised && manifest) PutOnShelf(directory, std::move(tracking));
+  if (supervised && manifest && !request.stop) PutOnShelf(directory, std::move(tracking));
   if (!manifest) {
     stop.reset();
     if (!known) static_cast<void>(book.Remove(record.name));

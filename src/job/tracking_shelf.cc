@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -144,6 +145,8 @@ Result<TrackingShelf> TrackingShelf::Open(const std::filesystem::path& job_direc
   ::unlink(shelf.path_.c_str());
   shelf.listener_ = Fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!shelf.listener_.valid()) return FailErrno("socket");
+  // It gets its name with this mode.
+  if (::fchmod(shelf.listener_.get(), S_IRUSR | S_IWUSR) != 0) return FailErrno("fchmod of a socket");
   if (::bind(shelf.listener_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
       ::listen(shelf.listener_.get(), 1) != 0) {
     return FailErrno("cannot listen on " + shelf.path_.string());

@@ -139,6 +139,14 @@ Result<WriteTracking> WriteTracking::Begin(pid_t pid, const StoppedProcess& stop
   return WriteTracking(pid, TRY(WriteProtection::Enable(TRY(MakeUserfaultfd(pid, stopped.thread())))));
 }
 
+Result<bool> WriteTracking::IsCurrent(const std::vector<Mapping>& mappings) const {
+  const PagemapScanner scanner = TRY(PagemapScanner::Open(pid_));
+  for (const Mapping& mapping : mappings) {
+    if (IsTracked(mapping) && TRY(scanner.IsRegistered(mapping.start))) return true;
+  }
+  return false;
+}
+
 Result<void> WriteTracking::Register(const std::vector<Mapping>& mappings) {
   const PagemapScanner scanner = TRY(PagemapScanner::Open(pid_));
   for (const Mapping& mapping : mappings) {

@@ -27,6 +27,9 @@ class WriteTracking {
     return {pid, WriteProtection::Continue(std::move(userfaultfd))};
   }
 
+  // Whether it is still about the process's memory: an exec leaves that behind.
+  Result<bool> IsCurrent(const std::vector<Mapping>& mappings) const;
+
   // Has mappings that are new tracked from the next Arm on. Requires: no thread of the process runs, and
   // `mappings` are what it has now. (Done to one that has grown meanwhile, it would be cut in two, and the
   // job's own mremap of the whole fail.)

@@ -111,6 +111,29 @@ def test_a_restarted_job_goes_on_with_deltas(subject, holdfast):
     assert job.checkpoint(*PRECOPY)["bytes_captured"] < 16 << 20
 
 
+def test_the_last_one_before_a_stop_is_a_delta(subject, holdfast):
+    """So that it fits into the seconds that a SIGTERM leaves."""
+    job = subject("slow_writer", 64, 2).run()
+    job.checkpoint(*PRECOPY)
+    job.wait_rounds(2)
+    last = job.checkpoint(*PRECOPY, "--stop")
+    assert last["bytes_captured"] < 16 << 20, last
+    job.resume()
+    job.wait_rounds(9)
+
+
+def test_an_exec_begins_anew(subject, holdfast):
+    """What was tracked of the old program means nothing for the new one, which is tracked from then on."""
+    job = subject("exec_storm").run()
+    for _ in range(4):
+        job.wait_rounds(2)
+        job.checkpoint(*PRECOPY)
+    job.assert_untouched()
+    job.kill()
+    job.resume()
+    job.wait_rounds(3)
+
+
 def test_is_tracked_only_as_long_as_someone_holds_on(subject, holdfast):
     """Without a supervisor nobody does: nothing of it is left in the job."""
     job = subject("slow_writer", 32).spawn()

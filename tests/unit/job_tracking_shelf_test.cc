@@ -79,6 +79,13 @@ TEST(TrackingShelf, GivesOnceWhatWasLeft) {
   EXPECT_TRUE(TakeFromShelf(directory.path()).tasks.empty());
 }
 
+TEST(TrackingShelf, IsOurs) {
+  const TemporaryDirectory directory;
+  const Supervisor supervisor(directory.path());
+  const auto mode = std::filesystem::status(directory.path() / "tracking.socket").permissions();
+  EXPECT_EQ(mode, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+}
+
 TEST(TrackingShelf, KeepsTheNewest) {
   const TemporaryDirectory directory;
   const Supervisor supervisor(directory.path());
