@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <thread>
 
 #include "base/limits.h"
 #include "base/units.h"
@@ -191,7 +192,8 @@ Result<void> FrozenJob::CaptureOnce(pid_t pid) {
   cgroup_headroom_ = CgroupMemoryHeadroom(pid);
   tree_.pids = TRY(ReadTree(pid));
   captured_.zombies = TRY(FindZombies(tree_.pids));
-  captured_.pipes = FindPipes(tree_.pids);
+  // Both look at every descriptor of every process.
+  const std::jthread finder([this] { captured_.pipes = FindPipes(tree_.pids); });
   return files_.CaptureFrozen(tree_.pids);
 }
 

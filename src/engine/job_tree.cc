@@ -86,8 +86,7 @@ Result<JobTree> ExamineTree(pid_t root) {
 std::vector<ExternalResource> FindPipes(const std::vector<pid_t>& pids) {
   std::map<std::string, PipeEnds> pipes;
   for (const pid_t pid : pids) {
-    for (const OpenFile& file : ReadOpenFiles(pid).value_or(std::vector<OpenFile>{})) {
-      if (!file.target.starts_with("pipe:[")) continue;
+    for (const OpenFile& file : ReadOpenPipes(pid).value_or(std::vector<OpenFile>{})) {
       PipeEnds& ends = pipes[file.target];
       ends.pid = pid;
       ends.fd = file.fd;

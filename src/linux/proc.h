@@ -105,6 +105,9 @@ Result<std::vector<OpenFile>> ReadOpenFiles(pid_t pid);
 // Only those whose target is a path. A socket costs one readlink and no more: for use while a job is frozen.
 Result<std::vector<OpenFile>> ReadOpenPaths(pid_t pid);
 
+// Only the ends of pipes; the same.
+Result<std::vector<OpenFile>> ReadOpenPipes(pid_t pid);
+
 // The inodes of the sockets it has open. One readlink for each descriptor.
 Result<std::vector<uint64_t>> ReadOpenSockets(pid_t pid);
 

@@ -42,7 +42,11 @@ Result<void> ReadFdinfoHead(int directory, const std::string& name, const std::s
   return {};
 }
 
-enum class Wanted { kAll, kPaths };
+enum class Wanted { kAll, kPaths, kPipes };
+
+bool IsWanted(Wanted wanted, std::string_view target) {
+  return wanted == Wanted::kAll || target.starts_with(wanted == Wanted::kPaths ? "/" : "pipe:[");
+}
 
 // Nothing for a descriptor that is not wanted.
 Result<std::optional<OpenFile>> ReadOpenFile(pid_t pid, int fds, int fdinfos, const std::string& name,
@@ -51,7 +55,7 @@ Result<std::optional<OpenFile>> ReadOpenFile(pid_t pid, int fds, int fdinfos, co
   OpenFile file;
   file.fd = ParseNumber<int>(name).value_or(-1);
   file.target = TRY(ReadLinkAt(fds, name.c_str(), path));
-  if (wanted == Wanted::kPaths && !file.target.starts_with('/')) return std::nullopt;
+  if (!IsWanted(wanted, file.target)) return std::nullopt;
   struct stat status {};
   if (::fstatat(fds, name.c_str(), &status, 0) != 0) return FailErrno("cannot look at " + path);
   file.mode = status.st_mode;
@@ -119,6 +123,10 @@ Result<std::vector<uint64_t>> ReadOpenSockets(pid_t pid) {
 
 Result<std::vector<OpenFile>> ReadOpenFiles(pid_t pid) {
   return ReadWanted(pid, Wanted::kAll);
+}
+
+Result<std::vector<OpenFile>> ReadOpenPipes(pid_t pid) {
+  return ReadWanted(pid, Wanted::kPipes);
 }
 
 Result<std::vector<OpenFile>> ReadOpenPaths(pid_t pid) {

@@ -136,7 +136,11 @@ Result<Fd> MakeUserfaultfd(pid_t pid, pid_t thread) {
 }  // namespace
 
 Result<WriteTracking> WriteTracking::Begin(pid_t pid, const StoppedProcess& stopped) {
-  return WriteTracking(pid, TRY(WriteProtection::Enable(TRY(MakeUserfaultfd(pid, stopped.thread())))));
+  WriteTracking tracking(pid, TRY(WriteProtection::Enable(TRY(MakeUserfaultfd(pid, stopped.thread())))));
+  if (TRY(tracking.IsCurrent(TRY(ReadMaps(pid))))) {
+    return Fail(ErrorKind::kBusy, fmt::format("writes of process {} are tracked already", pid));
+  }
+  return tracking;
 }
 
 Result<bool> WriteTracking::IsCurrent(const std::vector<Mapping>& mappings) const {

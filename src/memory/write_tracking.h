@@ -20,7 +20,8 @@ class WriteTracking {
  public:
   // Makes a userfaultfd in the process by a call injected into `stopped`, and takes it out again: the job
   // never sees a descriptor. Ends, without a trace, with the object. kUnsupported: the kernel or the job's
-  // seccomp filter has none.
+  // seccomp filter has none. kBusy: somebody else tracks it, for another snapshot; two would take each
+  // other's marks for their own.
   static Result<WriteTracking> Begin(pid_t pid, const StoppedProcess& stopped);
   // Goes on with what Release gave, of the same process.
   static WriteTracking Continue(pid_t pid, Fd userfaultfd) {

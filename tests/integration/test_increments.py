@@ -146,6 +146,24 @@ def test_is_tracked_only_as_long_as_someone_holds_on(subject, holdfast):
         job.assert_untouched()
 
 
+def test_two_lineages_of_one_process(subject, holdfast):
+    """The one leaves alone what the other one tracks."""
+    job = subject("slow_writer", 32, 40).run()
+    job.checkpoint(*PRECOPY)
+    for _ in range(3):
+        job.wait_rounds(2)
+        report = holdfast.checkpoint("--pid", job.pid, "--name", "other", *PRECOPY)
+        assert "pre-copied" not in report["capture_reason"], report
+        job.wait_rounds(2)
+        assert job.checkpoint(*PRECOPY)["bytes_captured"] < 16 << 20
+    job.kill()
+    job.resume()
+    job.wait_rounds(9)
+    job.kill()
+    job.resume(2)
+    job.wait_rounds(9)
+
+
 def test_supervisor_is_killed_between_two(subject, holdfast):
     job = subject("slow_writer", 32).run()
     job.checkpoint(*PRECOPY)
