@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -24,6 +25,8 @@ constexpr int kStopMillisecondsMax = 1000;
 constexpr int kRoundsMax = 3;
 // As little as this is copied in the freeze about as soon as it is looked at.
 constexpr uint64_t kLittleBytes = 16 * kMiB;
+// A training that writes all of its parameters in every step does so in the next hundred, too.
+constexpr int kSparedCheckpoints = 10;
 
 struct Residents {
   uint64_t small_bytes = 0;
@@ -73,20 +76,21 @@ class TaskPreCopy {
     const Result<uint64_t> now = WrittenBytes();
     if (!now) return std::optional<TrackedTask>();
     left_bytes_ = *now;
-    if (left_bytes_ <= kLittleBytes || !IsWorthwhile(left_bytes_)) return Tracked();
+    if (left_bytes_ <= kLittleBytes || !IsWorthwhile(left_bytes_, left_bytes_)) return Tracked();
     if (!RegisterNew() || !Arm()) return std::optional<TrackedTask>();
     return RunRounds();
   }
 
   // The same for one that has just begun. Nothing: it is better captured whole.
   Result<std::optional<TrackedTask>> RunFirst() {
-    if (!IsWorthwhile(TotalBytes(written_))) return std::optional<TrackedTask>();
+    if (!IsWorthwhile(TotalBytes(written_), 0)) return std::optional<TrackedTask>();
     return RunRounds();
   }
 
  private:
   std::optional<TrackedTask> Tracked() {
-    return TrackedTask{std::move(tracking_), std::move(known_), left_bytes_};
+    const bool in_vain = stored_bytes_ > 0 && left_bytes_ > stored_bytes_ / 2 && left_bytes_ > kLittleBytes;
+    return TrackedTask{std::move(tracking_), std::move(known_), left_bytes_, in_vain};
   }
 
   Result<std::optional<TrackedTask>> RunRounds() {
@@ -130,8 +134,9 @@ class TaskPreCopy {
 
   Result<uint64_t> WrittenBytes() const { return tracking_->WrittenBytes(TRY(ReadMaps(pid_))); }
 
-  // Not when most of it will have been written again by the time that it is stored.
-  bool IsWorthwhile(uint64_t bytes) const {
+  // Not when most of it will have been written again by the time that it is stored. `before`: what counts as
+  // written already.
+  bool IsWorthwhile(uint64_t bytes, uint64_t before) const {
     if (options_.capture == CaptureWay::kPreCopy) return true;
     constexpr auto kFirst = std::chrono::milliseconds(10);
     constexpr auto kSecond = std::chrono::milliseconds(30);
@@ -144,7 +149,7 @@ class TaskPreCopy {
     const auto all = static_cast<double>(bytes);
     // Who writes the same pages over and over has soon written them all.
     const double per_ms = (late - early) / static_cast<double>(kSecond.count());
-    const double expected = late + per_ms * (all / kStoredBytesPerMs);
+    const double expected = late - static_cast<double>(before) + per_ms * (all / kStoredBytesPerMs);
     return expected <= all * kShareMax;
   }
 
@@ -158,6 +163,7 @@ class TaskPreCopy {
     known_.insert(known_.end(), extents.begin(), extents.end());
     SortExtents(known_);
     report_.bytes += stored;
+    stored_bytes_ += stored;
     return {};
   }
 
@@ -169,6 +175,7 @@ class TaskPreCopy {
   std::vector<PageRun> written_;
   std::vector<Extent> known_;
   uint64_t left_bytes_ = 0;
+  uint64_t stored_bytes_ = 0;
 };
 
 // The descriptor that was kept for this process; none: an invalid one.
@@ -190,6 +197,17 @@ Result<std::vector<Extent>> ReuseExtents(const Manifest& parent, pid_t pid, Pend
     return extents;
   }
   return std::vector<Extent>();
+}
+
+std::string SparedFact(pid_t pid_in_namespace) {
+  return fmt::format("precopy-spared-{}", pid_in_namespace);
+}
+
+// For how many checkpoints more, this one included.
+int Spared(const Manifest* parent, pid_t pid_in_namespace) {
+  if (parent == nullptr) return 0;
+  const auto fact = parent->engine_facts.find(SparedFact(pid_in_namespace));
+  return fact == parent->engine_facts.end() ? 0 : std::atoi(fact->second.c_str());
 }
 
 bool TakesLong(pid_t pid) {
@@ -228,24 +246,39 @@ Result<PreCopied> PreCopy(const JobTree& tree, const Manifest* parent, PendingSn
     const Result<std::vector<Mapping>> mappings = ReadMaps(pid);
     const Result<ProcessStatus> status = ReadStatus(pid);
     if (!mappings || !status || HasInvisibleWriters(*mappings)) continue;
+    const pid_t pid_in_namespace = status->namespace_pids.back();
+    const bool always = options.capture == CaptureWay::kPreCopy;
+    if (const int spared = Spared(parent, pid_in_namespace); spared > 0 && !always) {
+      report.spared[pid_in_namespace] = spared - 1;
+      continue;
+    }
     TaskPreCopy precopy(pid, pending, options, report);
     std::optional<TrackedTask> task;
     if (precopy.Continue(TakeKept(kept, *status), *mappings)) {
-      precopy.Know(TRY(ReuseExtents(*parent, status->namespace_pids.back(), pending)));
+      precopy.Know(TRY(ReuseExtents(*parent, pid_in_namespace, pending)));
       task = TRY(precopy.Run());
-    } else if ((options.capture == CaptureWay::kPreCopy || TakesLong(pid)) && precopy.Begin()) {
+    } else if ((always || TakesLong(pid)) && precopy.Begin()) {
       task = TRY(precopy.RunFirst());
+    } else {
+      continue;
     }
+    if (!always && (!task || task->in_vain)) report.spared[pid_in_namespace] = kSparedCheckpoints;
     if (task) report.tasks.emplace(pid, *std::move(task));
   }
   return report;
+}
+
+void RecordSpared(const PreCopied& precopied, std::map<std::string, std::string>& facts) {
+  for (const auto& [pid, checkpoints] : precopied.spared) {
+    if (checkpoints > 0) facts[SparedFact(pid)] = std::to_string(checkpoints);
+  }
 }
 
 void LeaveTracking(PreCopied& precopied, const SnapshotId& base, const CheckpointOptions& options) {
   if (options.tracking != nullptr) options.tracking->base = base;
   for (auto& [pid, task] : precopied.tasks) {
     const Result<ProcessStatus> status = ReadStatus(pid);
-    if (options.tracking != nullptr && status && task.tracking) {
+    if (options.tracking != nullptr && status && task.tracking && !task.in_vain) {
       options.tracking->tasks.push_back({pid, status->start_ticks, std::move(*task.tracking).Release()});
     }
     task.tracking.reset();

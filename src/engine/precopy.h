@@ -7,6 +7,7 @@
 
 #include <map>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "base/result.h"
@@ -22,12 +23,16 @@ struct TrackedTask {
   // Where the content of pages that were not written to since is in the pending snapshot.
   std::vector<Extent> known;
   uint64_t written_bytes = 0;  // when it was last looked at
+  bool in_vain = false;        // most of what was stored has been written again by then
 };
 
 struct PreCopied {
   std::map<pid_t, TrackedTask> tasks;  // by our pid; those that are worth it
   double stopped_ms = 0;               // how long processes stood still for it, in sum
   uint64_t bytes = 0;                  // stored while they ran
+  // Processes, as the job numbers them, that write too much for it, and how many checkpoints more they are
+  // spared it.
+  std::map<pid_t, int> spared;
 };
 
 // How long a capture in the freeze is going to take, from what was measured on current machines; only ever
@@ -40,6 +45,9 @@ double PredictTwinMs(uint64_t small_page_bytes, uint64_t huge_page_bytes);
 // tracked is none: it is captured whole.
 Result<PreCopied> PreCopy(const JobTree& tree, const Manifest* parent, PendingSnapshot& pending,
                           const CheckpointOptions& options);
+
+// For the next checkpoint, which finds it in its parent.
+void RecordSpared(const PreCopied& precopied, std::map<std::string, std::string>& facts);
 
 // Ends the tracking, or leaves it in options.tracking for the checkpoint after `base`.
 void LeaveTracking(PreCopied& precopied, const SnapshotId& base, const CheckpointOptions& options);
