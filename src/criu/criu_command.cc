@@ -81,6 +81,7 @@ std::string ErrorLines(const std::string& log) {
     }
     at = end + 1;
   }
+  while (errors.ends_with('.')) errors.pop_back();
   return errors;
 }
 

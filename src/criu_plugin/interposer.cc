@@ -11,6 +11,7 @@
 // - PTRACE_SEIZE, PTRACE_INTERRUPT of a thread that stop_tree.cc has stopped: done already.
 // - /run/criu.kdat*, CRIU's cache of kernel features: in the directory that the engine names, which is a
 // tmpfs.
+// - wait4 for a process that is dead but for threads which nobody has waited for: waits for those, too.
 // - SO_PASSCRED, SO_PASSSEC on sockets that are neither Unix nor netlink: 0. Linux 6.16 began to refuse them
 // there,
 //   which CRIU 4.1 takes for a failure.
@@ -34,6 +35,7 @@
 #include <cstring>
 
 #include "criu_plugin/channel.h"
+#include "criu_plugin/dead_threads.h"
 #include "criu_plugin/stop_tree.h"
 
 namespace holdfast {
@@ -173,6 +175,10 @@ INTERPOSE long ptrace(__ptrace_request request, ...) noexcept {
   if (request == PTRACE_SEIZE && holdfast::WasSeized(pid)) return 0;
   if (request == PTRACE_INTERRUPT && holdfast::TakeInterrupt(pid)) return 0;
   return real(request, pid, address, data);
+}
+
+INTERPOSE pid_t wait4(pid_t pid, int* status, int options, rusage* usage) noexcept {
+  return holdfast::WaitPastDeadThreads(pid, status, options, usage);
 }
 
 INTERPOSE off_t lseek(int fd, off_t offset, int whence) {

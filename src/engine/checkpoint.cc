@@ -335,19 +335,34 @@ Result<Manifest> TakeSnapshot(Store& store, const CheckpointOptions& options) {
   return manifest;
 }
 
+// What failed because the job is gone is told as that.
+Error TellOfEnd(Error error, const Result<ProcessStatus>& before) {
+  const bool can_come_of_it = error.kind == ErrorKind::kNotFound || error.kind == ErrorKind::kCriu ||
+                              error.kind == ErrorKind::kIo || error.kind == ErrorKind::kBusy;
+  if (!before || before->zombie() || !can_come_of_it) return error;
+  const Result<ProcessStatus> now = ReadStatus(before->pid);
+  if (now && !now->zombie() && now->start_ticks == before->start_ticks) return error;
+  return Fail(
+      ErrorKind::kNotFound,
+      fmt::format("the job ended while it was checkpointed, and nothing was saved: {}", error.message));
+}
+
 }  // namespace
 
 // What is kBusy is bad luck: memory that ran out for the twin, a file or a mapping that changed at the wrong
 // moment. The last try takes no twin.
 Result<Manifest> Checkpoint(Store& store, const CheckpointOptions& options) {
   constexpr int kTriesMax = 3;
+  const Result<ProcessStatus> before = ReadStatus(options.root_pid);
   CheckpointOptions attempt_options = options;
   for (int attempt = 1;; ++attempt) {
     if (attempt == kTriesMax && options.capture == CaptureWay::kAuto)
       attempt_options.capture = CaptureWay::kCopy;
     Result<Manifest> manifest = TakeSnapshot(store, attempt_options);
     const bool again = !manifest && manifest.error().kind == ErrorKind::kBusy && attempt < kTriesMax;
-    if (!again) return manifest;
+    if (again) continue;
+    if (!manifest) return TellOfEnd(std::move(manifest).error(), before);
+    return manifest;
   }
 }
 

@@ -17,16 +17,16 @@
 namespace holdfast {
 namespace {
 
-void DetachAtItsStop(pid_t thread) {
+// False while its stop is on its way.
+bool DetachAtItsStop(pid_t thread) {
   int status = 0;
-  pid_t pid = 0;
-  do {
-    pid = waitpid(thread, &status, __WALL);
-  } while (pid < 0 && errno == EINTR);
-  if (pid < 0 || !WIFSTOPPED(status)) return;
+  const pid_t pid = waitpid(thread, &status, __WALL | WNOHANG);
+  if (pid == 0 || (pid < 0 && errno == EINTR)) return false;
+  if (pid < 0 || !WIFSTOPPED(status)) return true;
   // A signal that came first is handed on.
   const auto signal = static_cast<uintptr_t>(status >> 16 == 0 ? WSTOPSIG(status) : 0);
   ptrace(PTRACE_DETACH, thread, nullptr, reinterpret_cast<void*>(signal));
+  return true;
 }
 
 }  // namespace
@@ -39,8 +39,12 @@ StoppedProcess::~StoppedProcess() {
     if (thread.stopped) ptrace(PTRACE_DETACH, thread.id, nullptr, nullptr);
   }
   // A thread that has not stopped yet cannot be let go before its stop, which is on its way, comes.
-  for (const Thread& thread : threads_) {
-    if (!thread.stopped) DetachAtItsStop(thread.id);
+  // In turns: the end of the first thread is only told after that of all others.
+  std::erase_if(threads_, [](const Thread& thread) { return thread.stopped; });
+  for (;;) {
+    std::erase_if(threads_, [](const Thread& thread) { return DetachAtItsStop(thread.id); });
+    if (threads_.empty()) break;
+    std::this_thread::sleep_for(std::chrono::microseconds(200));
   }
 }
 

@@ -290,24 +290,47 @@ def test_resume_killed_at_random_moments(subject, holdfast, seed):
     holdfast.verify()
 
 
-def test_criu_killed_while_it_dumps(subject, programs, holdfast, real_criu, seed):
-    """The tracer dies with SIGKILL at a random moment, before it has put anything of its own into the job."""
-    job = subject("process_tree", 6, 8).run()
-    chance = random.Random(seed)
+@pytest.fixture
+def kills_in_ptrace(holdfast, programs, real_criu):
+    """A CRIU that sends SIGKILL at one of its ptrace calls in a dump; the environment that has Holdfast use it."""
     bad = make_script(
         holdfast.directory / "bad-criu",
         f"""
         case "$*" in *dump*) ;; *) exec {real_criu} "$@";; esac
-        exec env LD_PRELOAD="$LD_PRELOAD:{programs}/dies_in_ptrace.so" {real_criu} "$@"
+        exec env LD_PRELOAD="$LD_PRELOAD:{programs}/kills_in_ptrace.so" {real_criu} "$@"
         """,
     )
+
+    def environment(job, whom, at):
+        return {"HOLDFAST_CRIU": bad, "KILL_FROM": str(job.pid), "KILL_WHOM": str(whom), "KILL_AT": str(at)}
+
+    return environment
+
+
+def test_criu_killed_while_it_dumps(subject, kills_in_ptrace, holdfast, seed):
+    """The tracer dies with SIGKILL at a random moment, before it has put anything of its own into the job."""
+    job = subject("process_tree", 6, 8).run()
+    chance = random.Random(seed)
     for _ in range(8):
-        env = {"HOLDFAST_CRIU": bad, "DIES_IN": str(job.pid), "DIES_AT": str(chance.randint(1, 40))}
-        error = holdfast.run("checkpoint", job.name, "--json", env=env)
+        error = holdfast.run("checkpoint", job.name, "--json", env=kills_in_ptrace(job, 0, chance.randint(1, 40)))
         assert error.status == EXIT["criu"], str(error)
         holdfast.assert_nothing_left(job.pid, job.supervisor, at_once=False)
         job.wait_rounds(2)
     job.checkpoint()
+    holdfast.verify()
+
+
+@pytest.mark.parametrize("program", [("many_threads", 16), ("process_tree", 4, 4)], ids=lambda p: p[0])
+def test_job_killed_while_criu_dumps_it(subject, program, kills_in_ptrace, holdfast, seed):
+    """Threads that were killed while CRIU holds them are waited for, so that nobody waits for the job for ever."""
+    chance = random.Random(seed)
+    for turn in range(10):
+        job = subject(*program, label=f"killed-{turn}").run()
+        environment = kills_in_ptrace(job, job.pid, chance.randint(1, 80))
+        error = holdfast.fails("not-found", "checkpoint", job.name, env=environment)
+        assert "the job ended while it was checkpointed" in error["message"], error
+        world.kill_and_wait(world.tree(job.pid))
+        world.wait_until(lambda: not holdfast.ours(), lambda: f"left: {holdfast.strangers()}", seconds=30)
     holdfast.verify()
 
 

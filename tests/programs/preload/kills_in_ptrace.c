@@ -1,6 +1,7 @@
-// Preloaded into CRIU: SIGKILL for it at the DIES_AT-th ptrace call from when it turns to process DIES_IN on,
-// or at the first one that would change a stopped task. So it dies at some moment of its stopping and
-// looking, and never with something of its own in the job.
+// Preloaded into CRIU: SIGKILL at the KILL_AT-th ptrace call from when it turns to process KILL_FROM on, for
+// process KILL_WHOM. 0 is CRIU itself, which then dies at the first call that would change a stopped task, if
+// that is earlier: at some moment of its stopping and looking, and never with something of its own in the
+// job.
 #include <dlfcn.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -16,6 +17,11 @@ static int ChangesNothing(int request) {
          request == PTRACE_PEEKSIGINFO || request == PTRACE_GETEVENTMSG || request == kGetRseqConfiguration;
 }
 
+static int Number(const char* variable) {
+  const char* value = getenv(variable);
+  return value == NULL ? 0 : atoi(value);
+}
+
 long ptrace(enum __ptrace_request request, ...) {
   static int calls = 0;
   static int counts = 0;
@@ -25,10 +31,11 @@ long ptrace(enum __ptrace_request request, ...) {
   void* address = va_arg(rest, void*);
   void* data = va_arg(rest, void*);
   va_end(rest);
-  const char* last = getenv("DIES_AT");
-  const char* job = getenv("DIES_IN");
-  counts = counts || (job != NULL && pid == atoi(job));
-  if (counts && last != NULL && (++calls >= atoi(last) || !ChangesNothing((int)request))) raise(SIGKILL);
+  const int whom = Number("KILL_WHOM");
+  counts = counts || pid == Number("KILL_FROM");
+  if (counts && (++calls == Number("KILL_AT") || (whom == 0 && !ChangesNothing((int)request)))) {
+    kill(whom == 0 ? getpid() : whom, SIGKILL);
+  }
   long (*real)(int, pid_t, void*, void*) = (long (*)(int, pid_t, void*, void*))dlsym(RTLD_NEXT, "ptrace");
   return real((int)request, pid, address, data);
 }
