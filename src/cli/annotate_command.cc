@@ -50,7 +50,7 @@ CommandText Text() {
 void AddAnnotateCommand(CommandLine& line) {
   auto flags = std::make_shared<Flags>();
   CLI::App& command = line.Add(Text(), [flags](const GlobalOptions& global) { return Run(global, *flags); });
-  command.add_option("snapshot", flags->snapshot, "The snapshot; NAME alone is the newest")
+  command.add_option("snapshot", flags->snapshot, "The snapshot; NAME alone is its present")
       ->type_name("NAME[@N]")
       ->required();
   command.add_option("pairs", flags->pairs, "What to set; 'KEY=' removes it")->type_name("KEY=VALUE");

@@ -203,12 +203,14 @@ int Main(int argc, char** argv) {
   AddRunCommand(line);
   AddCheckpointCommand(line);
   AddResumeCommand(line);
+  AddRollbackCommand(line);
   AddPsCommand(line);
   AddSnapshotsCommand(line);
   AddInspectCommand(line);
   AddLogsCommand(line);
   AddAttachCommand(line);
   AddAnnotateCommand(line);
+  AddNoteCommand(line);
   AddRmCommand(line);
   AddPruneCommand(line);
   AddVerifyCommand(line);

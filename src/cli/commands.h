@@ -9,6 +9,8 @@ class CommandLine;
 void AddRunCommand(CommandLine& line);
 void AddCheckpointCommand(CommandLine& line);
 void AddResumeCommand(CommandLine& line);
+void AddRollbackCommand(CommandLine& line);
+void AddNoteCommand(CommandLine& line);
 void AddPsCommand(CommandLine& line);
 void AddSnapshotsCommand(CommandLine& line);
 void AddInspectCommand(CommandLine& line);

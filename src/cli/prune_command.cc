@@ -31,7 +31,8 @@ CommandText Text() {
       .summary = "remove old snapshots, give room back",
       .usage = "",
       .details =
-          {"Keeps the newest COUNT snapshots of each job named (of every job when none is) and removes the "
+          {"Keeps the present and the newest COUNT snapshots of each job named (of every job when none is) "
+           "and removes the "
            "others; "
            "then frees what no snapshot refers to, and what writers that died have left. Without --keep no "
            "snapshot goes."},

@@ -71,6 +71,7 @@ Json SummaryToJson(const SnapshotSummary& summary) {
   return {{"snapshot", summary.id.ToString()},
           {"kind", KindName(summary.kind)},
           {"parent", summary.parent ? Json(summary.parent->ToString()) : Json(nullptr)},
+          {"present", summary.present},
           {"created", FormatWallClock(summary.created_ms)},
           {"freeze_ms", summary.figures.freeze_ms},
           {"drain_ms", summary.figures.drain_ms},

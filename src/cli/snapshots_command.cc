@@ -7,12 +7,20 @@
 #include "cli/command_line.h"
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "cli/snapshot_graph.h"
 #include "cli/snapshot_json.h"
+#include "job/annotation_filter.h"
 #include "job/job_book.h"
 
 namespace holdfast {
 
 namespace {
+
+struct Flags {
+  std::string job;
+  bool graph = false;
+  std::vector<std::string> where;
+};
 
 // The note first, then the other annotations.
 std::string FormatAnnotations(const std::map<std::string, std::string>& annotations) {
@@ -47,6 +55,20 @@ void PrintTable(const std::vector<SnapshotSummary>& snapshots) {
   table.Print();
 }
 
+void PrintGraph(const std::vector<GraphLine>& lines) {
+  size_t width = 0;
+  for (const auto& [rails, snapshot] : lines)
+    width = std::max(width, rails.size() + snapshot.id.ToString().size());
+  const int64_t now = WallClockMs();
+  for (const auto& [rails, snapshot] : lines) {
+    const std::string text =
+        fmt::format("{:<{}}  {:<10}{:>10}{}  {}", rails + snapshot.id.ToString(), width,
+                    FormatAge(snapshot.created_ms, now), FormatBytes(snapshot.figures.bytes_stored),
+                    snapshot.present ? "  present" : "", FormatAnnotations(snapshot.annotations));
+    fmt::print("{}\n", text.substr(0, text.find_last_not_of(' ') + 1));
+  }
+}
+
 // A job that runs and has no snapshot yet is a name that exists.
 Result<std::vector<SnapshotSummary>> SnapshotsOf(const Store& store, const std::string& name) {
   Result<std::vector<SnapshotSummary>> snapshots = store.Snapshots(name);
@@ -55,18 +77,27 @@ Result<std::vector<SnapshotSummary>> SnapshotsOf(const Store& store, const std::
   return snapshots;
 }
 
-Result<int> Run(const GlobalOptions& global, const std::string& name) {
+Result<int> Run(const GlobalOptions& global, const Flags& flags) {
+  const std::string& name = flags.job;
   TRY(ValidateLineageName(name));
+  const std::vector<AnnotationFilter> filters = TRY(ParseFilters(flags.where));
   const Store store = TRY(global.OpenStore());
-  const std::vector<SnapshotSummary> snapshots = TRY(SnapshotsOf(store, name));
+  std::vector<SnapshotSummary> snapshots = TRY(SnapshotsOf(store, name));
+  if (flags.graph && !snapshots.empty()) snapshots = TRY(RelatedSnapshots(store, name));
+  const bool any = !snapshots.empty();
+  std::erase_if(snapshots, [&filters](const auto& snapshot) { return !AcceptedByAll(filters, snapshot); });
   if (global.json) {
     Json json = Json::array();
     for (const SnapshotSummary& snapshot : snapshots) json.push_back(SummaryToJson(snapshot));
     PrintJson(json);
   } else if (global.quiet) {
     for (const SnapshotSummary& snapshot : snapshots) fmt::print("{}\n", snapshot.id.ToString());
+  } else if (any && snapshots.empty()) {
+    PrintNotice("none of the snapshots of '" + name + "' is such");
   } else if (snapshots.empty()) {
     PrintNotice("'" + name + "' has no snapshots yet; 'holdfast checkpoint " + name + "' takes one");
+  } else if (flags.graph) {
+    PrintGraph(DrawGraph(snapshots, name));
   } else {
     PrintTable(snapshots);
   }
@@ -80,8 +111,13 @@ CommandText Text() {
       .usage = "",
       .details =
           {"Oldest first. FREEZE: how long the job stood still; DRAIN: how long saving took while it ran on; "
-           "MEMORY: what was captured; STORED: what the snapshot added to the store."},
+           "MEMORY: what was captured; STORED: what the snapshot added to the store.",
+           "--graph draws which snapshot comes from which, with the clones of the job and what it is a clone "
+           "of; "
+           "'present' is the one that NAME alone stands for."},
       .examples = {{"holdfast snapshots train", "a table"},
+                   {"holdfast snapshots train --graph", "the branches"},
+                   {"holdfast snapshots train --where 'loss<0.3'", "only those"},
                    {"holdfast snapshots train --json | jq '.[-1].freeze_ms'", "the last freeze"}},
       .exit_codes = {{"0", "listed"}, {"66", "there is no such job"}},
   };
@@ -90,9 +126,14 @@ CommandText Text() {
 }  // namespace
 
 void AddSnapshotsCommand(CommandLine& line) {
-  auto name = std::make_shared<std::string>();
-  CLI::App& command = line.Add(Text(), [name](const GlobalOptions& global) { return Run(global, *name); });
-  command.add_option("job", *name, "The job")->type_name("NAME")->required();
+  auto flags = std::make_shared<Flags>();
+  CLI::App& command = line.Add(Text(), [flags](const GlobalOptions& global) { return Run(global, *flags); });
+  command.add_option("job", flags->job, "The job")->type_name("NAME")->required();
+  command.add_flag("-g,--graph", flags->graph, "Draw which comes from which, with related jobs");
+  command.add_option("-w,--where", flags->where, "Only those with this annotation (also != < <= > >=)")
+      ->type_name("KEY=VALUE")
+      ->expected(1)
+      ->take_all();
 }
 
 }  // namespace holdfast

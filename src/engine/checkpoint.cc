@@ -45,33 +45,35 @@ Result<void> RefuseObstacles(const CheckpointOptions& options) {
   return error;
 }
 
-// A store that is sure to run full is refused before the job is touched. How well memory compresses is taken
-// from the lineage's newest snapshot, if that is a full one; of a first one nothing is known and of a delta
-// little is, so that only a store with next to nothing left is refused.
+// The least that a snapshot will add to the store: some of a first one's memory, however well it compresses;
+// after a delta, half of what that one added. What follows a full one may be next to nothing.
+uint64_t LeastBytesStored(const std::vector<SnapshotSummary>& earlier, const JobTree& tree) {
+  constexpr uint64_t kFirstShare = 20;
+  if (earlier.empty()) return tree.resident_bytes / kFirstShare;
+  const SnapshotSummary& newest = earlier.back();
+  return newest.kind == SnapshotKind::kDelta ? newest.figures.bytes_stored / 2 : 0;
+}
+
+// A store that is sure to run full is refused before the job is touched. One that only may is tried: a
+// snapshot that does not fit is undone, mostly before the freeze, and a refusal would leave the job with none
+// at all.
 Result<void> RefuseFullStore(const Store& store, const CheckpointOptions& options, const JobTree& tree) {
-  constexpr double kFirstShare = 0.05;
-  constexpr double kMargin = 1.2;
-  double share = kFirstShare;
-  const Result<std::vector<SnapshotSummary>> earlier = store.Snapshots(options.lineage);
-  if (earlier && !earlier->empty() && earlier->back().kind == SnapshotKind::kFull &&
-      earlier->back().figures.bytes_captured > 0) {
-    const CheckpointFigures& figures = earlier->back().figures;
-    share = static_cast<double>(figures.bytes_stored) / static_cast<double>(figures.bytes_captured) * kMargin;
-  }
-  const auto needed = static_cast<uint64_t>(static_cast<double>(tree.resident_bytes) * share) + kMiB;
+  const std::vector<SnapshotSummary> earlier =
+      store.Snapshots(options.lineage).value_or(std::vector<SnapshotSummary>{});
+  const uint64_t needed = LeastBytesStored(earlier, tree) + kMiB;
   const uint64_t available = TRY(store.BytesAvailable());
   if (available >= needed) return {};
   return Fail(ErrorKind::kNoSpace,
-              fmt::format("the store {} has {} left; this snapshot needs about {}",
+              fmt::format("the store {} has {} left; this snapshot needs at least {}",
                           store.directory().string(), FormatBytes(available), FormatBytes(needed)))
       .WithHint("`holdfast prune` drops old snapshots; --store puts them elsewhere");
 }
 
-// The newest snapshot: what is in it is not stored again. One that is damaged is no parent.
+// The present snapshot: what is in it is not stored again. One that is damaged is no parent.
 std::optional<Manifest> LoadParent(const Store& store, const std::string& lineage) {
-  Result<Manifest> newest = store.Load({lineage, 0});
-  if (!newest) return std::nullopt;
-  return *std::move(newest);
+  Result<Manifest> present = store.Load({lineage, 0});
+  if (!present) return std::nullopt;
+  return *std::move(present);
 }
 
 struct Drained {
@@ -329,7 +331,9 @@ Result<Manifest> TakeSnapshot(Store& store, const CheckpointOptions& options) {
   manifest.figures.total_ms = total.ElapsedMs();
   manifest.figures.bytes_captured = drained.bytes_captured;
   manifest.figures.bytes_stored = pending->bytes_stored();
-  manifest.id = TRY(pending->Commit(manifest, options.annotations));
+  std::map<std::string, std::string> annotations = options.annotations;
+  annotations.merge(captured.annotations);
+  manifest.id = TRY(pending->Commit(manifest, annotations));
   if (options.stop_job) killer.Kill();
   LeaveTracking(precopied, manifest.id, options);
   return manifest;

@@ -39,6 +39,8 @@ struct CheckpointOptions {
   pid_t root_pid = 0;  // of the tree, in our pid namespace
   std::string lineage;
   std::map<std::string, std::string> annotations;
+  // What the job says of itself: asked once, while it stands still, so quick. `annotations` win.
+  std::function<std::map<std::string, std::string>()> ask_frozen;
   // Since when the job runs, over all its restarts (ms since 1970). 0: since its root process was started.
   int64_t began_ms = 0;
   bool stop_job = false;  // leave the tree dead (SIGKILL) after the snapshot is committed

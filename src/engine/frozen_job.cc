@@ -190,6 +190,7 @@ Result<ProcessInfo> FrozenJob::Describe(const CapturedTask& task) {
 Result<void> FrozenJob::CaptureOnce(pid_t pid) {
   if (std::exchange(captured_once_, true)) return {};
   cgroup_headroom_ = CgroupMemoryHeadroom(pid);
+  if (options_.ask_frozen) captured_.annotations = options_.ask_frozen();
   tree_.pids = TRY(ReadTree(pid));
   captured_.zombies = TRY(FindZombies(tree_.pids));
   // Both look at every descriptor of every process.

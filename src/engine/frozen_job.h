@@ -49,7 +49,8 @@ struct Captured {
   std::vector<CapturedTask> tasks;
   std::vector<ProcessInfo> zombies;  // have ended and were not waited for: no memory, only a status
   SharedMemoryCapture shared;
-  std::vector<ExternalResource> pipes;  // that lead outside
+  std::vector<ExternalResource> pipes;             // that lead outside
+  std::map<std::string, std::string> annotations;  // CheckpointOptions::ask_frozen
   double freeze_ms = 0;
   uint64_t bytes_stored_frozen = 0;  // by CopyFrozen, straight into the store
 };

@@ -2,6 +2,7 @@
 
 #include "job/checkpoint_target.h"
 #include "job/job_book.h"
+#include "job/job_notes.h"
 #include "job/stop_request.h"
 #include "job/supervised_job.h"
 #include "job/tracking_shelf.h"
@@ -41,12 +42,14 @@ class AnnouncedStop {
   StopRequest request_;
 };
 
-CheckpointOptions EngineOptions(const CheckpointRequest& request, const JobRecord& record) {
+CheckpointOptions EngineOptions(const CheckpointRequest& request, const JobRecord& record,
+                                const std::filesystem::path& directory) {
   CheckpointOptions options;
   options.root_pid = record.job.pid;
   options.lineage = record.name;
   options.began_ms = record.began_ms;
   options.annotations = request.annotations;
+  options.ask_frozen = [directory] { return ReadNotes(directory); };
   options.stop_job = request.stop;
   options.capture = request.capture;
   options.progress = request.progress;
@@ -61,12 +64,12 @@ Result<Manifest> CheckpointJob(Store& store, const CheckpointRequest& request) {
   TRY(RequireRoot("a checkpoint"));
   const StoreLock lock = TRY(WaitForJobLock(store, name, request.progress));
   const JobRecord record = TRY(FindTarget(book, request));  // as it is now that nobody changes it
-  CheckpointOptions options = EngineOptions(request, record);
+  const std::filesystem::path directory = book.DirectoryOf(record.name);
+  CheckpointOptions options = EngineOptions(request, record, directory);
 
   const Result<JobRecord> written = book.Load(record.name);
   const bool known = written.has_value();
   if (!known) TRY(book.Save(record));
-  const std::filesystem::path directory = book.DirectoryOf(record.name);
   RemoveStopRequest(directory);  // of someone who died before the job did
   std::optional<AnnouncedStop> stop;
   if (request.stop) stop.emplace(TRY(AnnouncedStop::Make(store, directory)));

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "job/checkpoint_target.h"
 #include "job/job_book.h"
+#include "job/job_notes.h"
 #include "job/job_streams.h"
 #include "job/stop_request.h"
 #include "job/supervisor.h"
@@ -155,6 +156,7 @@ Result<int> ResumeJob(Store& store, const ResumeOptions& options) {
   const std::filesystem::path directory = book.DirectoryOf(record.name);
   if (!book.Has(record.name)) TRY(book.Save(record));
   RemoveStopRequest(directory);
+  TRY(ClearNotes(directory));  // what it said after the snapshot is not true any more
   if (options.background) TRY(MoveToBackground(directory));
   Replacements replacements = TRY(OpenReplacements(directory, record, manifest, options.notices));
   record.terminal = replacements.terminal.has_value();
@@ -173,6 +175,7 @@ Result<int> ResumeJob(Store& store, const ResumeOptions& options) {
     record.supervisor = TRY(IdentifyProcess(::getpid()));
     record.started_ms = WallClockMs();
     record.ending.reset();
+    TRY(store.MakePresent(manifest.id));
     return book.Save(record);
   };
   Result<RestoreReport> report = Restore(store, manifest, restore);

@@ -14,7 +14,7 @@
 namespace holdfast {
 
 struct ResumeOptions {
-  SnapshotId snapshot;  // version 0: the newest
+  SnapshotId snapshot;  // version 0: the present
   PidMode pid_mode = PidMode::kSame;
   bool keep_files = false;
   std::optional<double> every_s;  // as before when not given

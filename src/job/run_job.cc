@@ -3,11 +3,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <optional>
 
 #include "base/clock.h"
 #include "job/job_name.h"
+#include "job/job_notes.h"
 #include "job/job_streams.h"
 #include "job/launch.h"
 #include "job/stop_request.h"
@@ -140,6 +142,8 @@ Result<int> RunJob(Store& store, const RunOptions& options) {
   };
   if (options.background) TRY(MoveToBackground(directory));
 
+  if (Result<void> cleared = ClearNotes(directory); !cleared) return forget(cleared.error());
+  ::setenv(kNoteVariable, NoteFile(directory).c_str(), 1);
   Result<Streams> streams = OpenStreams(options, directory, merged_output);
   if (!streams) return forget(streams.error());
   Result<Launch> launch = Launch::Prepare(PlanLaunch(options, *streams), fence);

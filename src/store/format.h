@@ -21,6 +21,7 @@ inline constexpr uint32_t kVersion = 1;
 inline constexpr uint64_t kSnapshotVersionMax = 99'999'999;  // eight digits
 inline constexpr uint64_t kJsonSectionBytesMax = 256ull << 20;
 inline constexpr uint32_t kAnnotationKeyBytesMax = 256;
+inline constexpr uint32_t kPresentBytesMax = 1024;
 inline constexpr uint32_t kLockRecordBytesMax = 64 * 1024;
 inline constexpr int64_t kLockLeaseMs = 3600 * 1000;
 inline constexpr int kGateSecondsMax = 600;  // wait for commits or a collection to end
@@ -46,6 +47,7 @@ inline constexpr std::string_view kManifestSuffix = ".manifest";
 inline constexpr std::string_view kAnnotationsSuffix = ".annotations";
 inline constexpr std::string_view kRemovedSuffix = ".removed";
 inline constexpr std::string_view kCommittedSuffix = ".committed";
+inline constexpr std::string_view kPresentFile = "present";
 inline constexpr std::string_view kPartialSuffix = ".partial";
 
 }  // namespace format

@@ -7,6 +7,7 @@
 
 #include "store/format.h"
 #include "store/names.h"
+#include "store/present.h"
 #include "store/segment.h"
 #include "store/store_core.h"
 
@@ -66,7 +67,7 @@ Result<void> CollectBesideManifests(const StoreCore& core, const std::string& li
     TRY(core.backend->Delete(LineageFolder(lineage) + object.name));
     report.bytes_freed += object.bytes;
   }
-  return {};
+  return CollectPresent(core, lineage);
 }
 
 Result<void> CollectUploads(const StoreCore& core, const std::string& folder, bool dry_run,
@@ -98,7 +99,7 @@ Result<void> RemoveVersions(const StoreCore& core, const std::string& lineage,
       if (!deleted && deleted.error().kind != ErrorKind::kNotFound) return deleted;
     }
   }
-  return {};
+  return CollectPresent(core, lineage);
 }
 
 Result<PruneReport> RemoveAndCollect(const StoreCore& core, const std::string& lineage,

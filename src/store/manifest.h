@@ -23,7 +23,7 @@ struct SnapshotId {
   auto operator<=>(const SnapshotId&) const = default;
 };
 
-// "NAME" (version 0: the newest) or "NAME@7". Refuses names that the store would refuse (see
+// "NAME" (version 0: its present) or "NAME@7". Refuses names that the store would refuse (see
 // ValidateLineageName).
 Result<SnapshotId> ParseSnapshotId(std::string_view text);
 // 1 to 100 characters of [A-Za-z0-9._-], starting with a letter or a digit.
@@ -181,6 +181,7 @@ struct SnapshotSummary {
   SnapshotId id;
   std::optional<SnapshotId> parent;
   SnapshotKind kind = SnapshotKind::kFull;
+  bool present = false;  // what the lineage's name alone stands for
   int64_t created_ms = 0;
   CheckpointFigures figures;
   uint32_t process_count = 0;

@@ -102,6 +102,10 @@ std::string RemovedKey(const SnapshotId& id) {
   return VersionKey(id, format::kRemovedSuffix);
 }
 
+std::string PresentKey(std::string_view lineage) {
+  return LineageFolder(lineage) + std::string(format::kPresentFile);
+}
+
 std::string CommittedKey(const SnapshotId& id) {
   return VersionKey(id, format::kCommittedSuffix);
 }

@@ -16,6 +16,7 @@ std::string ManifestKey(const SnapshotId& id);        // "snapshots/NAME/0000000
 std::string AnnotationsKey(const SnapshotId& id);     // "snapshots/NAME/00000007.annotations"
 std::string RemovedKey(const SnapshotId& id);         // "snapshots/NAME/00000007.removed"
 std::string CommittedKey(const SnapshotId& id);       // "snapshots/NAME/00000007.committed"
+std::string PresentKey(std::string_view lineage);     // "snapshots/NAME/present"
 // 1 to `bytes_max` characters of [A-Za-z0-9._-], the first a letter or a digit.
 Result<void> ValidateName(std::string_view name, uint32_t bytes_max);
 // The version in a file name "00000007<suffix>"; nothing when it is not one.

@@ -6,6 +6,7 @@
 
 #include "store/format.h"
 #include "store/names.h"
+#include "store/present.h"
 #include "store/store_core.h"
 
 namespace holdfast {
@@ -70,6 +71,7 @@ Result<std::vector<SnapshotSummary>> Store::Snapshots(const std::string& lineage
   const StoreCore& core = *impl_->core;
   const std::vector<uint64_t> versions = TRY(core.Versions(lineage));
   if (versions.empty()) return core.NoSuchLineage(lineage);
+  const uint64_t present = PresentVersion(core, lineage, versions).value_or(0);
   std::vector<SnapshotSummary> summaries;
   for (const uint64_t version : versions) {
     const SnapshotId id{lineage, version};
@@ -83,6 +85,7 @@ Result<std::vector<SnapshotSummary>> Store::Snapshots(const std::string& lineage
       damaged.damage = summary.error().message;
       summary = std::move(damaged);
     }
+    summary->present = version == present;
     summaries.push_back(*std::move(summary));
   }
   return summaries;
@@ -93,7 +96,7 @@ Result<SnapshotId> Store::Resolve(const SnapshotId& id) const {
   const StoreCore& core = *impl_->core;
   const std::vector<uint64_t> versions = TRY(core.Versions(id.lineage));
   if (versions.empty()) return core.NoSuchLineage(id.lineage);
-  if (id.version == 0) return SnapshotId{id.lineage, versions.back()};
+  if (id.version == 0) return SnapshotId{id.lineage, TRY(PresentVersion(core, id.lineage, versions))};
   if (!std::binary_search(versions.begin(), versions.end(), id.version))
     return core.NoSuchSnapshot(id, versions);
   return id;
@@ -131,6 +134,11 @@ Result<void> Store::Annotate(const SnapshotId& id, const std::map<std::string, s
   return core.backend->Replace(AnnotationsKey(resolved), AsBytes(EncodeAnnotations(all)));
 }
 
+Result<void> Store::MakePresent(const SnapshotId& id) {
+  const StoreGate gate = TRY(StoreGate::Exclusive(*impl_->core));
+  return holdfast::MakePresent(*impl_->core, TRY(Resolve(id)));
+}
+
 Result<void> Store::Remove(const SnapshotId& id) {
   if (id.version == 0) return Fail(ErrorKind::kUsage, "removing a snapshot needs its version");
   const StoreGate gate = TRY(StoreGate::Exclusive(*impl_->core));
@@ -156,7 +164,9 @@ Result<PruneReport> Store::Prune(const std::string& lineage, uint64_t keep, bool
   const StoreGate gate = TRY(StoreGate::Exclusive(core));
   std::vector<uint64_t> versions = TRY(core.Versions(lineage));
   if (versions.empty()) return core.NoSuchLineage(lineage);
+  const uint64_t present = TRY(PresentVersion(core, lineage, versions));
   versions.resize(keep == 0 || keep >= versions.size() ? 0 : versions.size() - keep);
+  std::erase(versions, present);
   return RemoveAndCollect(core, lineage, versions, dry_run);
 }
 

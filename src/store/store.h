@@ -68,7 +68,7 @@ class Store {
   // Oldest first. An unknown lineage is kNotFound, with near names in the hint. A damaged one is listed as
   // such.
   Result<std::vector<SnapshotSummary>> Snapshots(const std::string& lineage) const;
-  // version 0 = the newest.
+  // version 0 = the present: the newest, unless a job was restarted from an earlier one since.
   Result<SnapshotId> Resolve(const SnapshotId& id) const;
   Result<Manifest> Load(const SnapshotId& id) const;
   // Reads the blocks of `manifest`, which must outlive the reader. The reader is thread-safe.
@@ -76,10 +76,14 @@ class Store {
 
   // Sets annotations; an empty value removes the key. Atomic.
   Result<void> Annotate(const SnapshotId& id, const std::map<std::string, std::string>& annotations);
+  // From now on, until the next commit, the lineage's name stands for this snapshot, however many came after
+  // it. Atomic.
+  Result<void> MakePresent(const SnapshotId& id);
   // These two free no segments: CollectGarbage does. The versions are never used again.
   Result<void> Remove(const SnapshotId& id);  // version must be given
   Result<void> RemoveLineage(const std::string& lineage);
-  // Keeps the newest `keep` snapshots of the lineage (0 = keep all) and frees segments nothing refers to.
+  // Keeps the present and the newest `keep` snapshots of the lineage (0 = keep all) and frees segments
+  // nothing refers to.
   Result<PruneReport> Prune(const std::string& lineage, uint64_t keep, bool dry_run = false);
   // Frees segments that no snapshot refers to and leftovers of writers that are dead.
   Result<PruneReport> CollectGarbage(bool dry_run = false);

@@ -13,6 +13,7 @@
 #include "base/limits.h"
 #include "store/format.h"
 #include "store/names.h"
+#include "store/present.h"
 #include "store/segment.h"
 #include "store/store_core.h"
 
@@ -75,7 +76,9 @@ class Verifier {
       }
     }
     for (const std::string& lineage : TRY(core_.Lineages(/*all=*/true))) {
-      for (const uint64_t version : TRY(core_.Versions(lineage))) TRY(CheckSnapshot({lineage, version}));
+      const std::vector<uint64_t> versions = TRY(core_.Versions(lineage));
+      for (const uint64_t version : versions) TRY(CheckSnapshot({lineage, version}));
+      CheckPresent(lineage, versions);
       for (const uint64_t version : TRY(core_.LostVersions(lineage))) {
         const SnapshotId id{lineage, version};
         Problem(
@@ -85,6 +88,12 @@ class Verifier {
       }
     }
     return {};
+  }
+
+  void CheckPresent(const std::string& lineage, const std::vector<uint64_t>& versions) {
+    if (versions.empty()) return;
+    const Result<uint64_t> present = PresentVersion(core_, lineage, versions);
+    if (!present) Problem(fmt::format("{}: {}", present.error().message, present.error().hint));
   }
 
   Result<void> CheckSnapshot(const SnapshotId& id) {

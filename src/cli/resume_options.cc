@@ -1,0 +1,63 @@
+#include "cli/resume_options.h"
+
+#include <CLI/CLI.hpp>
+
+#include "cli/arguments.h"
+#include "cli/output.h"
+#include "cli/progress_display.h"
+#include "cli/started_job.h"
+#include "job/detach.h"
+
+namespace holdfast {
+
+namespace {
+
+Result<int> ResumeInBackground(const GlobalOptions& global, ResumeOptions options) {
+  const StartedJob job = TRY(SuperviseDetached([&](const OnStarted& on_started) -> Result<int> {
+    Store store = TRY(global.OpenStore());
+    const std::unique_ptr<Progress> progress = MakeProgress(/*quiet=*/true);
+    options.progress = progress.get();
+    options.on_started = on_started;
+    return ResumeJob(store, options);
+  }));
+  PrintStartedJob(job, global);
+  return 0;
+}
+
+}  // namespace
+
+Result<int> ResumeAsTold(const GlobalOptions& global, const SnapshotId& snapshot, const ResumeFlags& flags) {
+  ResumeOptions options;
+  options.snapshot = snapshot;
+  options.pid_mode = flags.pid_mode == "same" ? PidMode::kSame : PidMode::kNewNamespace;
+  options.keep_files = flags.keep_files;
+  if (!flags.every.empty()) options.every_s = TRY(ParseInterval(flags.every));
+  options.keep = flags.keep;
+  options.background = flags.detach;
+  options.notices = PrintedNotices(global.quiet);
+  if (flags.detach) return ResumeInBackground(global, std::move(options));
+  Store store = TRY(global.OpenStore());
+  std::unique_ptr<Progress> progress = MakeProgress(global.quiet || global.json);
+  options.progress = progress.get();
+  options.on_started = [&](const StartedJob& job) {
+    progress.reset();
+    if (!global.quiet) PrintResumeNotice(job);
+  };
+  return ResumeJob(store, options);
+}
+
+void AddResumeOptions(CLI::App& command, ResumeFlags& flags) {
+  command.add_option("-e,--every", flags.every, "Take a snapshot this often; as before when not given")
+      ->type_name("DURATION");
+  command.add_option("-k,--keep", flags.keep, "Keep the newest COUNT snapshots; as before when not given")
+      ->type_name("COUNT");
+  command.add_flag("-d,--detach", flags.detach,
+                   "Return once it runs; its supervisor stays in the background");
+  command.add_option("--pid-mode", flags.pid_mode, "The pids it had, or a pid namespace of its own")
+      ->type_name("same|new-ns")
+      ->check(CLI::IsMember({"same", "new-ns"}));
+  command.add_flag("--keep-files", flags.keep_files,
+                   "Leave files as they are now instead of putting them back");
+}
+
+}  // namespace holdfast

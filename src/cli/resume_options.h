@@ -1,0 +1,26 @@
+// What `resume` and `rollback` have in common.
+#pragma once
+
+#include <CLI/App.hpp>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "cli/command_line.h"
+#include "job/resume_job.h"
+
+namespace holdfast {
+
+struct ResumeFlags {
+  std::string every;
+  std::optional<uint64_t> keep;
+  std::string pid_mode = "same";
+  bool keep_files = false;
+  bool detach = false;
+};
+
+void AddResumeOptions(CLI::App& command, ResumeFlags& flags);
+// Restarts, and stands by the job to its end or leaves that to the background. The exit status.
+Result<int> ResumeAsTold(const GlobalOptions& global, const SnapshotId& snapshot, const ResumeFlags& flags);
+
+}  // namespace holdfast
