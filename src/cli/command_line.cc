@@ -204,6 +204,7 @@ int Main(int argc, char** argv) {
   AddCheckpointCommand(line);
   AddResumeCommand(line);
   AddRollbackCommand(line);
+  AddCloneCommand(line);
   AddPsCommand(line);
   AddSnapshotsCommand(line);
   AddInspectCommand(line);

@@ -10,6 +10,7 @@ void AddRunCommand(CommandLine& line);
 void AddCheckpointCommand(CommandLine& line);
 void AddResumeCommand(CommandLine& line);
 void AddRollbackCommand(CommandLine& line);
+void AddCloneCommand(CommandLine& line);
 void AddNoteCommand(CommandLine& line);
 void AddPsCommand(CommandLine& line);
 void AddSnapshotsCommand(CommandLine& line);

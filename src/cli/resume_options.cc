@@ -12,30 +12,39 @@ namespace holdfast {
 
 namespace {
 
-Result<int> ResumeInBackground(const GlobalOptions& global, ResumeOptions options) {
-  const StartedJob job = TRY(SuperviseDetached([&](const OnStarted& on_started) -> Result<int> {
-    Store store = TRY(global.OpenStore());
-    const std::unique_ptr<Progress> progress = MakeProgress(/*quiet=*/true);
-    options.progress = progress.get();
-    options.on_started = on_started;
-    return ResumeJob(store, options);
-  }));
-  PrintStartedJob(job, global);
-  return 0;
-}
-
-}  // namespace
-
-Result<int> ResumeAsTold(const GlobalOptions& global, const SnapshotId& snapshot, const ResumeFlags& flags) {
+Result<ResumeOptions> OptionsOf(const GlobalOptions& global, const SnapshotId& snapshot,
+                                const ResumeFlags& flags) {
   ResumeOptions options;
   options.snapshot = snapshot;
   options.pid_mode = flags.pid_mode == "same" ? PidMode::kSame : PidMode::kNewNamespace;
   options.keep_files = flags.keep_files;
   if (!flags.every.empty()) options.every_s = TRY(ParseInterval(flags.every));
   options.keep = flags.keep;
-  options.background = flags.detach;
   options.notices = PrintedNotices(global.quiet);
-  if (flags.detach) return ResumeInBackground(global, std::move(options));
+  return options;
+}
+
+}  // namespace
+
+Result<StartedJob> ResumeInBackground(const GlobalOptions& global, const SnapshotId& snapshot,
+                                      const ResumeFlags& flags) {
+  ResumeOptions options = TRY(OptionsOf(global, snapshot, flags));
+  options.background = true;
+  return SuperviseDetached([&](const OnStarted& on_started) -> Result<int> {
+    Store store = TRY(global.OpenStore());
+    const std::unique_ptr<Progress> progress = MakeProgress(/*quiet=*/true);
+    options.progress = progress.get();
+    options.on_started = on_started;
+    return ResumeJob(store, options);
+  });
+}
+
+Result<int> ResumeAsTold(const GlobalOptions& global, const SnapshotId& snapshot, const ResumeFlags& flags) {
+  if (flags.detach) {
+    PrintStartedJob(TRY(ResumeInBackground(global, snapshot, flags)), global);
+    return 0;
+  }
+  ResumeOptions options = TRY(OptionsOf(global, snapshot, flags));
   Store store = TRY(global.OpenStore());
   std::unique_ptr<Progress> progress = MakeProgress(global.quiet || global.json);
   options.progress = progress.get();

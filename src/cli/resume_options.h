@@ -20,6 +20,9 @@ struct ResumeFlags {
 };
 
 void AddResumeOptions(CLI::App& command, ResumeFlags& flags);
+// Returns once it runs; its supervisor stays.
+Result<StartedJob> ResumeInBackground(const GlobalOptions& global, const SnapshotId& snapshot,
+                                      const ResumeFlags& flags);
 // Restarts, and stands by the job to its end or leaves that to the background. The exit status.
 Result<int> ResumeAsTold(const GlobalOptions& global, const SnapshotId& snapshot, const ResumeFlags& flags);
 

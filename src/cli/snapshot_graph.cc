@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
-#include <tuple>
 
 namespace holdfast {
 
@@ -35,13 +35,16 @@ class Graph {
   }
 
  private:
-  // The child that goes on straight: towards the present, or else the newest of the same job.
-  SnapshotId Straight(const SnapshotId& id, const std::vector<SnapshotId>& children) const {
-    const auto better = [&](const SnapshotId& child) {
-      return std::tuple(trunk_.contains(child), child.lineage == id.lineage, child.version);
-    };
-    return *std::max_element(children.begin(), children.end(),
-                             [&](const SnapshotId& a, const SnapshotId& b) { return better(a) < better(b); });
+  // The child that goes on straight: towards the present, or else the newest of the same job. Clones branch
+  // off.
+  std::optional<SnapshotId> Straight(const SnapshotId& id, const std::vector<SnapshotId>& children) const {
+    std::optional<SnapshotId> straight;
+    for (const SnapshotId& child : children) {
+      if (trunk_.contains(child)) return child;
+      const bool newer = !straight || child.version > straight->version;
+      if (child.lineage == id.lineage && newer) straight = child;
+    }
+    return straight;
   }
 
   void DrawLine(SnapshotId id, const std::string& first_rails, const std::string& rails) {
@@ -49,11 +52,12 @@ class Graph {
       lines_.push_back({(first ? first_rails : rails) + "* ", *snapshots_.at(id)});
       const auto found = children_.find(id);
       if (found == children_.end()) return;
-      const SnapshotId straight = Straight(id, found->second);
+      const std::optional<SnapshotId> straight = Straight(id, found->second);
       for (const SnapshotId& child : found->second) {
         if (child != straight) DrawLine(child, rails + "|-", rails + "| ");
       }
-      id = straight;
+      if (!straight) return;
+      id = *straight;
     }
   }
 

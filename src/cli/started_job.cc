@@ -16,19 +16,22 @@ std::string DescribeResume(const StartedJob& job) {
 
 }  // namespace
 
+Json StartedJobToJson(const StartedJob& job) {
+  if (job.snapshot.empty())
+    return {{"name", job.name}, {"pid", job.pid}, {"supervisor_pid", job.supervisor_pid}};
+  return {{"name", job.name},
+          {"snapshot", job.snapshot},
+          {"pid", job.pid},
+          {"supervisor_pid", job.supervisor_pid},
+          {"restart_ms", job.restart_ms},
+          {"bytes_restored", job.bytes_restored},
+          {"files_put_back", job.files_put_back}};
+}
+
 void PrintStartedJob(const StartedJob& job, const GlobalOptions& global) {
-  const bool resumed = !job.snapshot.empty();
-  if (global.json && resumed) {
-    PrintJson({{"name", job.name},
-               {"snapshot", job.snapshot},
-               {"pid", job.pid},
-               {"supervisor_pid", job.supervisor_pid},
-               {"restart_ms", job.restart_ms},
-               {"bytes_restored", job.bytes_restored},
-               {"files_put_back", job.files_put_back}});
-  } else if (global.json) {
-    PrintJson({{"name", job.name}, {"pid", job.pid}, {"supervisor_pid", job.supervisor_pid}});
-  } else if (resumed) {
+  if (global.json) {
+    PrintJson(StartedJobToJson(job));
+  } else if (!job.snapshot.empty()) {
     if (!global.quiet) PrintResumeNotice(job);
     fmt::print("{}\n", job.name);
   } else {

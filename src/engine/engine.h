@@ -43,7 +43,8 @@ struct CheckpointOptions {
   std::function<std::map<std::string, std::string>()> ask_frozen;
   // Since when the job runs, over all its restarts (ms since 1970). 0: since its root process was started.
   int64_t began_ms = 0;
-  bool stop_job = false;  // leave the tree dead (SIGKILL) after the snapshot is committed
+  bool private_files = false;  // it has them: RestoreOptions::private_files
+  bool stop_job = false;       // leave the tree dead (SIGKILL) after the snapshot is committed
   CaptureWay capture = CaptureWay::kAuto;
   // Not null: what the last checkpoint left; used up in any case, and filled anew when there is a snapshot.
   KeptTracking* tracking = nullptr;
@@ -82,6 +83,14 @@ std::vector<ExternalResource> ExternalResources(const Manifest& manifest);
 // CheckpointOptions::began_ms of the job in this snapshot.
 int64_t BeganMs(const Manifest& manifest);
 
+// The engine fact of a job that has private files.
+inline constexpr const char* kPrivateFilesFact = "private-files";
+bool HasPrivateFiles(const Manifest& manifest);
+
+// The first snapshot of a new lineage: what `original` holds, without storing it again; its job has private
+// files.
+Result<SnapshotId> CloneSnapshot(Store& store, const Manifest& original, const std::string& lineage);
+
 enum class PidMode { kSame, kNewNamespace };
 
 struct RestoreOptions {
@@ -89,6 +98,9 @@ struct RestoreOptions {
   // ExternalResource::name -> our fd. What is missing becomes /dev/null (a terminal: an error).
   std::map<std::string, int> inherit_fds;
   bool keep_files = false;  // do not put files back
+  // Not empty: a directory for the job's own copies of its files, which others keep under their names. What
+  // else is in it is the job's own, too, under its path there. Requires kNewNamespace.
+  std::string private_files;
   // Called with the root's pid (ours) when the processes are there and before any may run: what must be
   // written down so that nobody loses sight of a running job. An error ends the restart.
   std::function<Result<void>(pid_t root_pid)> before_it_runs;

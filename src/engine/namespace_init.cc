@@ -21,16 +21,23 @@ namespace {
 constexpr int kExitSignalBase = 128;
 
 // Runs in a fork of a process that may have threads: only what is async-signal-safe.
-[[noreturn]] void RunInit(pid_t root, int ready, int starter) {
+int MountAll(const std::vector<BindMount>& mounts) {
+  if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return errno;
+  if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0) return errno;
+  for (const BindMount& one : mounts) {
+    if (mount(one.source.c_str(), one.target.c_str(), nullptr, MS_BIND, nullptr) != 0) return errno;
+  }
+  return 0;
+}
+
+[[noreturn]] void RunInit(pid_t root, const std::vector<BindMount>& mounts, int ready, int starter) {
   prctl(PR_SET_NAME, "holdfast-init");
   setsid();
   sigset_t every_signal;
   sigfillset(&every_signal);
   sigprocmask(SIG_SETMASK, &every_signal, nullptr);
-  const bool mounted = mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
-                       mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) == 0;
-  const char answer = mounted ? 1 : 0;
-  if (write(ready, &answer, 1) != 1 || !mounted) _exit(kExitSignalBase);
+  const int error = MountAll(mounts);
+  if (write(ready, &error, sizeof error) != sizeof error || error != 0) _exit(kExitSignalBase);
   if (dup2(starter, 0) != 0) _exit(kExitSignalBase);
   syscall(SYS_close_range, 1, ~0u, 0);
   bool starter_gone = false;
@@ -51,7 +58,7 @@ constexpr int kExitSignalBase = 128;
 
 }  // namespace
 
-Result<NamespaceInit> NamespaceInit::Start(pid_t root_in_namespace) {
+Result<NamespaceInit> NamespaceInit::Start(pid_t root_in_namespace, const std::vector<BindMount>& mounts) {
   int ends[2];
   int lifeline[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return FailErrno("pipe");
@@ -64,14 +71,14 @@ Result<NamespaceInit> NamespaceInit::Start(pid_t root_in_namespace) {
   if (pid < 0) return FailErrno("cannot make a pid namespace");
   if (pid == 0) {
     alive.Reset();
-    RunInit(root_in_namespace, write_end.get(), starter.get());
+    RunInit(root_in_namespace, mounts, write_end.get(), starter.get());
   }
   NamespaceInit init(static_cast<pid_t>(pid), std::move(alive));
   write_end.Reset();
-  char answer = 0;
-  if (read(read_end.get(), &answer, 1) != 1 || answer != 1) {
-    return Fail(ErrorKind::kPermission, "cannot mount /proc in the job's pid namespace");
-  }
+  int error = EPERM;
+  if (read(read_end.get(), &error, sizeof error) != sizeof error) error = EPERM;
+  if (error != 0)
+    return FailErrno(error, "cannot mount /proc and the job's own files in its mount namespace");
   return init;
 }
 

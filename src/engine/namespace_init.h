@@ -4,16 +4,25 @@
 
 #include <sys/types.h>
 
+#include <string>
+#include <vector>
+
 #include "base/fd.h"
 #include "base/result.h"
 
 namespace holdfast {
 
+// A file that is seen in the place of another one.
+struct BindMount {
+  std::string source;
+  std::string target;
+};
+
 class NamespaceInit {
  public:
   // The job's root will be `root_in_namespace` there. The init is a child of the calling process and outlives
-  // it.
-  static Result<NamespaceInit> Start(pid_t root_in_namespace);
+  // it. `mounts` are made in a mount namespace that the job has for itself.
+  static Result<NamespaceInit> Start(pid_t root_in_namespace, const std::vector<BindMount>& mounts);
   NamespaceInit(NamespaceInit&& other) noexcept;
   NamespaceInit& operator=(NamespaceInit&&) = delete;
   ~NamespaceInit();  // kills it, and with it the namespace, unless it was released

@@ -23,6 +23,7 @@
 #include "engine/job_tree.h"
 #include "engine/memory_advice.h"
 #include "engine/namespace_init.h"
+#include "engine/private_files.h"
 #include "engine/restored_processes.h"
 #include "engine/scratch_directory.h"
 #include "engine/snapshot_images.h"
@@ -106,8 +107,9 @@ bool WasKilled(int wait_status) {
 
 class Restart {
  public:
-  Restart(const Manifest& manifest, const BlockReader& blocks, const RestoreOptions& options)
-      : manifest_(manifest), blocks_(blocks), options_(options) {
+  Restart(const Manifest& manifest, const BlockReader& blocks, const RestoreOptions& options,
+          std::vector<BindMount> mounts)
+      : manifest_(manifest), blocks_(blocks), options_(options), mounts_(std::move(mounts)) {
     for (const AddressSpace& space : manifest.address_spaces) {
       for (const Extent& extent : space.extents) total_ += extent.pages * kPageBytes;
     }
@@ -125,7 +127,7 @@ class Restart {
                         .outlives_us = true};
     std::optional<NamespaceInit> init;
     if (options_.pid_mode == PidMode::kNewNamespace) {
-      init.emplace(TRY(NamespaceInit::Start(manifest_.root_pid)));
+      init.emplace(TRY(NamespaceInit::Start(manifest_.root_pid, mounts_)));
       command.enter_namespaces_of = init->pid();
     } else {
       command.arguments.emplace_back("--restore-sibling");  // the root becomes our child, not CRIU's
@@ -250,10 +252,18 @@ class Restart {
   const Manifest& manifest_;
   const BlockReader& blocks_;
   const RestoreOptions& options_;
+  const std::vector<BindMount> mounts_;
   uint64_t total_ = 0;
   std::atomic<uint64_t> filled_{0};
   RestoreReport report_;
 };
+
+Result<std::vector<std::string>> PutBack(const Manifest& manifest, const BlockReader& blocks,
+                                         const RestoreOptions& options) {
+  const bool own = !options.private_files.empty();
+  const std::vector<FileState> files = own ? TRY(FilesToCopy(manifest.files)) : manifest.files;
+  return PutFilesBack(files, manifest.directories, blocks, options.private_files, options.progress);
+}
 
 }  // namespace
 
@@ -268,11 +278,11 @@ Result<RestoreReport> Restore(const Store& store, const Manifest& manifest, cons
   Phase(options, "images");
   const CriuPages pages = TRY(RebuildImages(images.path(), manifest, *blocks));
   std::vector<std::string> files_put_back;
-  if (!options.keep_files) {
-    Phase(options, "files");
-    files_put_back = TRY(PutFilesBack(manifest.files, manifest.directories, *blocks, "", options.progress));
-  }
-  RestoreReport report = TRY(Restart(manifest, *blocks, options).Run(criu, images, pages));
+  Phase(options, "files");
+  if (!options.keep_files) files_put_back = TRY(PutBack(manifest, *blocks, options));
+  std::vector<BindMount> mounts;
+  if (!options.private_files.empty()) mounts = TRY(MountsOf(options.private_files, files_put_back));
+  RestoreReport report = TRY(Restart(manifest, *blocks, options, std::move(mounts)).Run(criu, images, pages));
   report.files_put_back = std::move(files_put_back);
   report.restart_ms = total.ElapsedMs();
   return report;

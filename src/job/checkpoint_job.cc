@@ -50,6 +50,7 @@ CheckpointOptions EngineOptions(const CheckpointRequest& request, const JobRecor
   options.began_ms = record.began_ms;
   options.annotations = request.annotations;
   options.ask_frozen = [directory] { return ReadNotes(directory); };
+  options.private_files = record.private_files;
   options.stop_job = request.stop;
   options.capture = request.capture;
   options.progress = request.progress;

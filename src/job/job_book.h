@@ -24,6 +24,8 @@ class JobBook {
   explicit JobBook(std::filesystem::path jobs_directory);
 
   std::filesystem::path DirectoryOf(const std::string& name) const { return jobs_directory_ / name; }
+  // Where a clone's own files are, each under its path.
+  std::filesystem::path PrivateFilesOf(const std::string& name) const { return DirectoryOf(name) / "files"; }
   bool Has(const std::string& name) const;
   // kNotFound, with near names, when there is no such job.
   Result<JobRecord> Load(const std::string& name) const;

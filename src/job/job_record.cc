@@ -72,6 +72,7 @@ std::string FormatJobRecord(const JobRecord& record) {
                {"keep", record.keep},
                {"terminal", record.terminal},
                {"merged_output", record.merged_output},
+               {"private_files", record.private_files},
                {"resumed_from", record.resumed_from},
                {"ending", nullptr}};
   if (record.ending) {
@@ -105,6 +106,7 @@ Result<JobRecord> ParseJobRecord(std::string_view text, const std::string& where
     record.keep = json.at("keep").get<uint64_t>();
     record.terminal = json.at("terminal").get<bool>();
     record.merged_output = json.at("merged_output").get<bool>();
+    record.private_files = json.value("private_files", false);
     record.resumed_from = json.at("resumed_from").get<std::string>();
     if (!json.at("ending").is_null()) record.ending = ParseEnding(json.at("ending"));
     if (record.job.pid < 0 || record.supervisor.pid < 0 || !(record.every_s >= 0)) {

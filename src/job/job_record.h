@@ -33,6 +33,7 @@ struct JobRecord {
   uint64_t keep = 0;           // 0: keep all
   bool terminal = false;       // runs on a pty of ours
   bool merged_output = false;  // one output.log instead of stdout.log and stderr.log
+  bool private_files = false;  // a clone: has its own copies of its files, in the job's directory
   std::string resumed_from;    // "NAME@3", or empty
   std::optional<JobEnding> ending;
 };

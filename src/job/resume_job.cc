@@ -48,6 +48,7 @@ JobRecord RecordFromManifest(const Manifest& manifest) {
     record.working_directory = process.working_directory;
   }
   record.merged_output = true;
+  record.private_files = HasPrivateFiles(manifest);
   return record;
 }
 
@@ -106,11 +107,11 @@ Result<Replacements> OpenReplacements(const std::filesystem::path& directory, co
 }
 
 // Where a log stands when the job begins to run: put back to its size at the snapshot, or as it is.
-uint64_t OffsetOf(const LogFile& log, const Manifest& manifest) {
+// `own_files`: see RestoreOptions::private_files.
+uint64_t OffsetOf(const LogFile& log, const Manifest& manifest, const std::string& own_files) {
   std::error_code error;
-  const std::string path = std::filesystem::canonical(log.path, error);
   for (const FileState& file : manifest.files) {
-    if (!error && file.path == path) return file.bytes;
+    if (std::filesystem::equivalent(own_files + file.path, log.path, error)) return file.bytes;
   }
   const uintmax_t bytes = std::filesystem::file_size(log.path, error);
   return error ? 0 : static_cast<uint64_t>(bytes);
@@ -160,13 +161,15 @@ Result<int> ResumeJob(Store& store, const ResumeOptions& options) {
   if (options.background) TRY(MoveToBackground(directory));
   Replacements replacements = TRY(OpenReplacements(directory, record, manifest, options.notices));
   record.terminal = replacements.terminal.has_value();
+  const std::string own_files = record.private_files ? book.PrivateFilesOf(record.name).string() : "";
   std::vector<LogFile> logs;
   std::vector<uint64_t> offsets;
   if (replacements.logs) logs = replacements.logs->files;
-  for (const LogFile& log : logs) offsets.push_back(OffsetOf(log, manifest));
+  for (const LogFile& log : logs) offsets.push_back(OffsetOf(log, manifest, own_files));
 
   RestoreOptions restore;
-  restore.pid_mode = options.pid_mode;
+  restore.pid_mode = record.private_files ? PidMode::kNewNamespace : options.pid_mode;
+  restore.private_files = own_files;
   restore.inherit_fds = replacements.inherit_fds;
   restore.keep_files = options.keep_files;
   restore.progress = options.progress;

@@ -47,7 +47,11 @@ void DropUnusedBlocks(Manifest& manifest) {
     used.push_back(manifest.blocks[i]);
   }
   manifest.blocks = std::move(used);
-  ForEachReference(manifest, [&](uint32_t& block) { block = place[block]; });
+  MoveBlocks(manifest, place);
+}
+
+void MoveBlocks(Manifest& manifest, const std::vector<uint32_t>& place) {
+  ForEachReference(manifest, [&place](uint32_t& block) { block = place.at(block); });
 }
 
 }  // namespace holdfast

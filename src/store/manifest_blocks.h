@@ -1,6 +1,9 @@
 // The blocks that a manifest names.
 #pragma once
 
+#include <cstdint>
+#include <vector>
+
 #include "store/manifest.h"
 
 namespace holdfast {
@@ -8,5 +11,9 @@ namespace holdfast {
 // Leaves out the blocks that nothing in the manifest refers to: what was stored and written anew before the
 // commit, what was taken over from a parent and is not the same any more.
 void DropUnusedBlocks(Manifest& manifest);
+
+// Block i is block place[i] from now on. Requires: a place for each, as of a manifest that was read and
+// checked.
+void MoveBlocks(Manifest& manifest, const std::vector<uint32_t>& place);
 
 }  // namespace holdfast

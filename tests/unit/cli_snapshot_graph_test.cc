@@ -42,6 +42,12 @@ TEST(DrawGraph, ClonesAreBranches) {
             (Lines{"* a@1", "|-* b@1", "| |-* c@1", "| * b@2", "* a@2"}));
 }
 
+TEST(DrawGraph, AClonesOwnLineIsStraight) {
+  const std::vector<SnapshotSummary> snapshots = {Snapshot("b@1", "", true), Snapshot("a@1", "b@1"),
+                                                  Snapshot("a@2", "a@1", true), Snapshot("b@2", "b@1")};
+  EXPECT_EQ(Draw(snapshots), (Lines{"* b@1", "|-* b@2", "* a@1", "* a@2"}));
+}
+
 TEST(DrawGraph, WhoseParentIsGoneBeginsALine) {
   EXPECT_EQ(Draw({Snapshot("a@3", "a@2"), Snapshot("a@5", "a@2", true)}), (Lines{"* a@3", "* a@5"}));
   EXPECT_EQ(Draw({}), Lines());

@@ -1,0 +1,68 @@
+#include "engine/private_files.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "base/fd.h"
+#include "base/units.h"
+
+namespace holdfast {
+namespace {
+
+// Returns whether it had to be made.
+Result<bool> MakePlaceholder(const std::filesystem::path& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) == 0) {
+    if (S_ISREG(status.st_mode)) return false;
+    return Fail(ErrorKind::kUnsupported,
+                path.string() + " is not a regular file: a private one cannot take its place");
+  }
+  if (errno != ENOENT) return FailErrno("cannot look at " + path.string());
+  std::error_code error;
+  std::filesystem::create_directories(path.parent_path(), error);
+  if (error) return FailErrno(error.value(), "cannot make " + path.parent_path().string());
+  const Fd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR));
+  if (!file.valid()) return FailErrno("cannot make " + path.string());
+  return true;
+}
+
+}  // namespace
+
+Result<std::vector<FileState>> FilesToCopy(const std::vector<FileState>& files) {
+  std::vector<FileState> copied;
+  for (const FileState& file : files) {
+    std::error_code error;
+    if (file.only_if_missing && std::filesystem::is_regular_file(file.path, error)) continue;
+    if (!file.content_kept) {
+      return Fail(
+          ErrorKind::kUnsupported,
+          fmt::format(
+              "the snapshot does not hold the content of {} ({}), so the job cannot have a copy of its "
+              "own",
+              file.path, FormatBytes(file.bytes)));
+    }
+    copied.push_back(file);
+  }
+  return copied;
+}
+
+Result<std::vector<BindMount>> MountsOf(const std::string& root, std::vector<std::string>& made) {
+  std::vector<BindMount> mounts;
+  std::error_code error;
+  for (const std::filesystem::directory_entry& entry :
+       std::filesystem::recursive_directory_iterator(root, error)) {
+    if (entry.is_symlink() || !entry.is_regular_file()) continue;
+    const std::string target = "/" + entry.path().lexically_relative(root).string();
+    if (TRY(MakePlaceholder(target)))
+      made.push_back(target + ": made, empty, for the job's own file to be mounted over");
+    mounts.push_back({entry.path().string(), target});
+  }
+  if (error) return FailErrno(error.value(), "cannot list " + root);
+  return mounts;
+}
+
+}  // namespace holdfast

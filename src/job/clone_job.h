@@ -1,0 +1,26 @@
+// `holdfast clone`: a branch of a job, which runs beside it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "store/store.h"
+
+namespace holdfast {
+
+struct SetFile {
+  std::string path;  // relative: to where the job's first process stands
+  std::string content;
+};
+
+// Makes the job `name` with one snapshot, which holds what `original` holds; `holdfast resume` starts it. In
+// namespaces of its own, with its own copies of the files that belong to the snapshot and of those set here:
+// the original's are not touched. kExists: the name is taken. Returns its snapshot; on error nothing is left.
+Result<SnapshotId> MakeClone(Store& store, const SnapshotId& original, const std::string& name,
+                             const std::vector<SetFile>& set_files);
+
+// "USR1", "SIGUSR1" or "10".
+Result<int> ParseSignal(const std::string& text);
+
+}  // namespace holdfast
