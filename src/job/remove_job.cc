@@ -52,16 +52,16 @@ Result<Removal> RemoveJobOrSnapshot(Store& store, const SnapshotId& id) {
   return removal;
 }
 
-Result<Removal> PruneLineages(Store& store, const std::vector<std::string>& lineages, uint64_t keep,
+Result<Removal> PruneLineages(Store& store, const std::vector<std::string>& lineages, const KeepRules& rules,
                               bool dry_run) {
   Removal removal;
   auto add = [&](const PruneReport& report) {
     for (const SnapshotId& id : report.removed) removal.removed.push_back(id.ToString());
     removal.bytes_freed += report.bytes_freed;
   };
-  if (keep > 0) {
+  if (rules.any()) {
     const std::vector<std::string> all = lineages.empty() ? TRY(store.Lineages()) : lineages;
-    for (const std::string& lineage : all) add(TRY(store.Prune(lineage, keep, dry_run)));
+    for (const std::string& lineage : all) add(TRY(store.Prune(lineage, rules, dry_run)));
   }
   add(TRY(store.CollectGarbage(dry_run)));
   return removal;

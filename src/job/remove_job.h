@@ -18,9 +18,9 @@ struct Removal {
 // version 0: the job, its record, its logs and all its snapshots; refused (kBusy) while it lives.
 Result<Removal> RemoveJobOrSnapshot(Store& store, const SnapshotId& id);
 
-// Keeps the newest `keep` snapshots of each lineage (0: all) and frees what nothing refers to. No lineages
-// named: of every one.
-Result<Removal> PruneLineages(Store& store, const std::vector<std::string>& lineages, uint64_t keep,
+// Removes what no rule keeps (without a rule: nothing) from each lineage and frees what nothing refers to. No
+// lineages named: from every one.
+Result<Removal> PruneLineages(Store& store, const std::vector<std::string>& lineages, const KeepRules& rules,
                               bool dry_run);
 
 }  // namespace holdfast

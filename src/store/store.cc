@@ -158,16 +158,13 @@ Result<void> Store::RemoveLineage(const std::string& lineage) {
   return RemoveVersions(core, lineage, versions);
 }
 
+Result<PruneReport> Store::Prune(const std::string& lineage, const KeepRules& rules, bool dry_run) {
+  const StoreGate gate = TRY(StoreGate::Exclusive(*impl_->core));
+  return RemoveAndCollect(*impl_->core, lineage, VersionsToRemove(TRY(Snapshots(lineage)), rules), dry_run);
+}
+
 Result<PruneReport> Store::Prune(const std::string& lineage, uint64_t keep, bool dry_run) {
-  TRY(ValidateLineageName(lineage));
-  const StoreCore& core = *impl_->core;
-  const StoreGate gate = TRY(StoreGate::Exclusive(core));
-  std::vector<uint64_t> versions = TRY(core.Versions(lineage));
-  if (versions.empty()) return core.NoSuchLineage(lineage);
-  const uint64_t present = TRY(PresentVersion(core, lineage, versions));
-  versions.resize(keep == 0 || keep >= versions.size() ? 0 : versions.size() - keep);
-  std::erase(versions, present);
-  return RemoveAndCollect(core, lineage, versions, dry_run);
+  return Prune(lineage, KeepRules{.last = keep}, dry_run);
 }
 
 Result<PruneReport> Store::CollectGarbage(bool dry_run) {

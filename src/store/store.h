@@ -16,6 +16,7 @@
 
 #include "base/progress.h"
 #include "base/result.h"
+#include "store/keep_rules.h"
 #include "store/manifest.h"
 
 namespace holdfast {
@@ -82,8 +83,9 @@ class Store {
   // These two free no segments: CollectGarbage does. The versions are never used again.
   Result<void> Remove(const SnapshotId& id);  // version must be given
   Result<void> RemoveLineage(const std::string& lineage);
-  // Keeps the present and the newest `keep` snapshots of the lineage (0 = keep all) and frees segments
-  // nothing refers to.
+  // Removes what no rule keeps (without a rule: nothing) and frees segments nothing refers to.
+  Result<PruneReport> Prune(const std::string& lineage, const KeepRules& rules, bool dry_run = false);
+  // Keeps the present and the newest `keep`; 0 = all.
   Result<PruneReport> Prune(const std::string& lineage, uint64_t keep, bool dry_run = false);
   // Frees segments that no snapshot refers to and leftovers of writers that are dead.
   Result<PruneReport> CollectGarbage(bool dry_run = false);

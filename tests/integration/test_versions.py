@@ -193,3 +193,20 @@ def test_note_command(holdfast):
     world.kill_tree(started["pid"], also=[started["supervisor_pid"]])
     answer = holdfast.run("note", "epoch=3", "--json")
     assert answer.status == EXIT["usage"] and "annotate" in answer.error["hint"], str(answer)
+
+
+def test_prune_by_rules(three, holdfast):
+    """The newest of the day, what is marked, and the present: whichever came first."""
+    name = three.name
+    holdfast.ok("annotate", f"{name}@1", "stage=best")
+    would = holdfast.ok("prune", name, "--daily", 1, "--keep-where", "stage=best", "--dry-run")
+    assert would["removed"] == [f"{name}@2"], would
+    assert names(holdfast.ok("snapshots", name)) == ["1", "2", "3"]
+    holdfast.ok("prune", name, "--daily", 1, "--keep-where", "stage=best")
+    assert names(holdfast.ok("snapshots", name)) == ["1", "3"]
+    holdfast.fails("usage", "prune", name)
+    holdfast.fails("usage", "prune", name, "--keep-where", "stage")
+    three.kill()
+    three.resume(1)
+    three.wait_rounds(2)
+    holdfast.verify()
