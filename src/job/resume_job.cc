@@ -117,6 +117,16 @@ uint64_t OffsetOf(const LogFile& log, const Manifest& manifest, const std::strin
   return error ? 0 : static_cast<uint64_t>(bytes);
 }
 
+// RestoreOptions::private_files; empty for a job that has none.
+Result<std::string> PrivateFilesOf(const JobBook& book, const JobRecord& record) {
+  if (!record.private_files) return std::string();
+  const std::filesystem::path directory = book.PrivateFilesOf(record.name);
+  std::error_code error;
+  std::filesystem::create_directories(directory, error);
+  if (error) return FailErrno(error.value(), "cannot make " + directory.string());
+  return directory.string();
+}
+
 Error ExplainRestore(Error error, const ResumeOptions& options) {
   if (error.kind != ErrorKind::kExists || options.pid_mode == PidMode::kNewNamespace) return error;
   if (error.hint.find("new-ns") != std::string::npos) return error;
@@ -161,7 +171,7 @@ Result<int> ResumeJob(Store& store, const ResumeOptions& options) {
   if (options.background) TRY(MoveToBackground(directory));
   Replacements replacements = TRY(OpenReplacements(directory, record, manifest, options.notices));
   record.terminal = replacements.terminal.has_value();
-  const std::string own_files = record.private_files ? book.PrivateFilesOf(record.name).string() : "";
+  const std::string own_files = TRY(PrivateFilesOf(book, record));
   std::vector<LogFile> logs;
   std::vector<uint64_t> offsets;
   if (replacements.logs) logs = replacements.logs->files;

@@ -182,6 +182,18 @@ def test_signal_names(holdfast):
         holdfast.fails("usage", "clone", "nobody", "--name", "new", "--signal", name)
 
 
+def test_clone_of_a_process_that_holdfast_did_not_start(subject, holdfast):
+    """It has no file of its own, and neither has its clone."""
+    job = subject("random_memory", 8).spawn()
+    job.checkpoint_by_pid()
+    (clone,) = holdfast.ok("clone", job.name, "--name", "branch")
+    job.kill()
+    job.wait_rounds(3)
+    holdfast.checkpoint("branch")
+    job.pid, job.supervisor, job.process = clone["pid"], clone["supervisor_pid"], None
+    job.assert_untouched()
+
+
 def test_example(holdfast):
     """One trunk, three learning rates, one picture."""
     root = pathlib.Path(__file__).resolve().parents[2]
