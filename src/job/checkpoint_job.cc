@@ -49,7 +49,11 @@ CheckpointOptions EngineOptions(const CheckpointRequest& request, const JobRecor
   options.lineage = record.name;
   options.began_ms = record.began_ms;
   options.annotations = request.annotations;
-  options.ask_frozen = [directory] { return ReadNotes(directory); };
+  // A job that is just writing its file anew has emptied it: then it stands by what it said before.
+  options.ask_frozen = [directory, before = ReadNotes(directory)] {
+    const std::map<std::string, std::string> notes = ReadNotes(directory);
+    return notes.empty() ? before : notes;
+  };
   options.private_files = record.private_files;
   options.stop_job = request.stop;
   options.capture = request.capture;

@@ -210,3 +210,20 @@ def test_prune_by_rules(three, holdfast):
     three.resume(1)
     three.wait_rounds(2)
     holdfast.verify()
+
+
+def test_note_that_is_being_written_anew(holdfast):
+    """Frozen between emptying its file and writing it, a job stands by what it said before."""
+    notes = holdfast.store / "jobs/noted/notes"
+    real_criu = holdfast.ok("doctor")["criu"]["path"]
+    started = holdfast.run_detached("noted", "bash", "-c", 'echo epoch=7 > "$HOLDFAST_NOTE"; exec sleep 1000')
+    world.wait_until(notes.read_text, "the note")
+    emptier = holdfast.directory / "emptier"
+    emptier.write_text(f'#!/bin/sh\ncase "$*" in *dump*) : > {notes};; esac\nexec {real_criu} "$@"\n')
+    emptier.chmod(0o755)
+    holdfast.checkpoint("noted", env={"HOLDFAST_CRIU": str(emptier)})
+    assert notes.read_text() == ""
+    assert holdfast.ok("snapshots", "noted")[-1]["annotations"] == {"epoch": "7"}
+    holdfast.checkpoint("noted")
+    assert holdfast.ok("snapshots", "noted")[-1]["annotations"] == {}
+    world.kill_tree(started["pid"], also=[started["supervisor_pid"]])
