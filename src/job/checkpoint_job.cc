@@ -1,5 +1,8 @@
 #include "job/checkpoint_job.h"
 
+#include <chrono>
+#include <thread>
+
 #include "job/checkpoint_target.h"
 #include "job/job_book.h"
 #include "job/job_notes.h"
@@ -42,6 +45,16 @@ class AnnouncedStop {
   StopRequest request_;
 };
 
+// Now, or a moment later when the file is empty: a job empties it before it writes it anew.
+std::map<std::string, std::string> ReadSettledNotes(const std::filesystem::path& directory) {
+  std::map<std::string, std::string> notes = ReadNotes(directory);
+  for (int tries = 0; notes.empty() && tries < 4; ++tries) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    notes = ReadNotes(directory);
+  }
+  return notes;
+}
+
 CheckpointOptions EngineOptions(const CheckpointRequest& request, const JobRecord& record,
                                 const std::filesystem::path& directory) {
   CheckpointOptions options;
@@ -50,7 +63,7 @@ CheckpointOptions EngineOptions(const CheckpointRequest& request, const JobRecor
   options.began_ms = record.began_ms;
   options.annotations = request.annotations;
   // A job that is just writing its file anew has emptied it: then it stands by what it said before.
-  options.ask_frozen = [directory, before = ReadNotes(directory)] {
+  options.ask_frozen = [directory, before = ReadSettledNotes(directory)] {
     const std::map<std::string, std::string> notes = ReadNotes(directory);
     return notes.empty() ? before : notes;
   };
