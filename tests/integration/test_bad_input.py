@@ -4,6 +4,7 @@ import os
 import pathlib
 import random
 import shutil
+import struct
 import subprocess
 
 import pytest
@@ -219,6 +220,12 @@ def test_truth_about_the_store(snapshot, holdfast):
         assert path.lstat().st_uid == os.geteuid()
 
 
+def in_index(segment, at):
+    """docs/store-format.md: the trailer, the last 56 bytes, has the index's offset 24 bytes from its start."""
+    trailer = len(segment) - 56
+    return struct.unpack_from("<Q", segment, trailer + 24)[0] <= at < trailer
+
+
 @pytest.mark.parametrize("folder", ["segments", "snapshots"])
 @pytest.mark.parametrize("damage", ["truncated", "emptied", "flipped", "longer", "gone", "symlink", "other-version"])
 def test_damage_is_found(folder, damage, snapshot, holdfast, seed):
@@ -234,8 +241,7 @@ def test_damage_is_found(folder, damage, snapshot, holdfast, seed):
     elif damage == "emptied":
         victim.write_bytes(b"")
     elif damage == "flipped":
-        # Not in a segment's index, at its end, which a restart has no use for.
-        at = chance.randrange(len(whole) if folder == "snapshots" else len(whole) // 2)
+        at = chance.randrange(len(whole))
         victim.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << chance.randrange(8)]) + whole[at + 1 :])
     elif damage == "longer":
         victim.write_bytes(whole + b"\0" * 100)
@@ -257,6 +263,10 @@ def test_damage_is_found(folder, damage, snapshot, holdfast, seed):
     assert answer.status == EXIT["corrupt"], str(answer)
     assert answer.json["ok"] is False and answer.json["problems"], str(answer)
     assert any(victim.name in problem or "train" in problem for problem in answer.json["problems"]), answer.json
+    if damage == "flipped" and folder == "segments" and in_index(whole, at):
+        snapshot.resume()  # a restart has no use for it, and what it reads is whole
+        snapshot.wait_rounds(3)
+        return
     answer = holdfast.run("resume", "train", "--detach", "--json")
     assert answer.status in (EXIT["corrupt"], EXIT["not-found"]), str(answer)
     assert not holdfast.ours(), "a damaged job was started"
