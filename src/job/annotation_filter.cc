@@ -56,7 +56,7 @@ Result<AnnotationFilter> AnnotationFilter::Parse(const std::string& text) {
   }
   const auto known = {"=", "!=", "<", "<=", ">", ">="};
   if (filter.key_.empty() || std::find(known.begin(), known.end(), filter.comparison_) == known.end()) {
-    return Fail(ErrorKind::kUsage, fmt::format("--where: '{}' is no condition", text))
+    return Fail(ErrorKind::kUsage, fmt::format("'{}' is no condition", text))
         .WithHint("for example --where epoch=12, or --where 'loss<0.3'");
   }
   return filter;

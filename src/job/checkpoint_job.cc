@@ -1,8 +1,5 @@
 #include "job/checkpoint_job.h"
 
-#include <chrono>
-#include <thread>
-
 #include "job/checkpoint_target.h"
 #include "job/job_book.h"
 #include "job/job_notes.h"
@@ -44,16 +41,6 @@ class AnnouncedStop {
   std::filesystem::path directory_;
   StopRequest request_;
 };
-
-// Now, or a moment later when the file is empty: a job empties it before it writes it anew.
-std::map<std::string, std::string> ReadSettledNotes(const std::filesystem::path& directory) {
-  std::map<std::string, std::string> notes = ReadNotes(directory);
-  for (int tries = 0; notes.empty() && tries < 4; ++tries) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
-    notes = ReadNotes(directory);
-  }
-  return notes;
-}
 
 CheckpointOptions EngineOptions(const CheckpointRequest& request, const JobRecord& record,
                                 const std::filesystem::path& directory) {

@@ -62,13 +62,9 @@ class Clone {
       record.command = known->command;
       record.working_directory = known->working_directory;
       record.terminal = known->terminal;
-      record.merged_output = known->merged_output;
-      record.supervisor = known->supervisor;  // not 0: Holdfast started it
-      record.supervisor.boot_id.clear();      // and it is nobody
     } else if (const ProcessInfo* root = RootOf(original_)) {
       record.command = root->command_line;
       record.working_directory = root->working_directory;
-      record.merged_output = true;
     }
     record.name = name_;
     record.began_ms = BeganMs(original_);

@@ -5,8 +5,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/fd.h"
 
 namespace holdfast {
@@ -145,6 +148,21 @@ std::map<std::string, std::string> ReadNotes(const std::filesystem::path& job_di
   text.resize(got < 0 ? 0 : static_cast<size_t>(got));
   if (start > 0) text.erase(0, text.find('\n'));
   return ParseNotes(text);
+}
+
+std::map<std::string, std::string> ReadSettledNotes(const std::filesystem::path& job_directory) {
+  constexpr int kLooksMax = 5;
+  constexpr int64_t kMomentMs = 100;
+  std::map<std::string, std::string> notes = ReadNotes(job_directory);
+  struct stat status {};
+  if (!notes.empty() || ::stat(NoteFile(job_directory).c_str(), &status) != 0) return notes;
+  const int64_t changed_ms = status.st_mtim.tv_sec * 1000 + status.st_mtim.tv_nsec / 1'000'000;
+  if (WallClockMs() - changed_ms > kMomentMs) return notes;
+  for (int looks = 1; notes.empty() && looks < kLooksMax; ++looks) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    notes = ReadNotes(job_directory);
+  }
+  return notes;
 }
 
 }  // namespace holdfast

@@ -24,5 +24,7 @@ Result<void> ClearNotes(const std::filesystem::path& job_directory);
 std::map<std::string, std::string> ParseNotes(std::string_view text);
 // Of the last 64 KiB of the file; nothing when there is none.
 std::map<std::string, std::string> ReadNotes(const std::filesystem::path& job_directory);
+// The same; but of a file that was emptied a moment ago it waits some milliseconds for what will be written.
+std::map<std::string, std::string> ReadSettledNotes(const std::filesystem::path& job_directory);
 
 }  // namespace holdfast
