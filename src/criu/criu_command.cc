@@ -45,11 +45,12 @@ namespace {
 struct KnownFailure {
   const char* words = nullptr;
   const char* hint = nullptr;
-  bool bad_luck = false;  // the next try may well succeed
+  ErrorKind kind = ErrorKind::kCriu;  // kBusy: the next try may well succeed
 };
 constexpr std::array<KnownFailure, 11> kKnownFailures = {{
-    {"Timeout reached", "the machine was too busy to stop every thread of the job in time", true},
-    {"Zombie thread", "a thread ended while the job was being stopped", true},
+    {"No space left", "the file system of the store is full", ErrorKind::kNoSpace},
+    {"Timeout reached", "the machine was too busy to stop every thread of the job in time", ErrorKind::kBusy},
+    {"Zombie thread", "a thread ended while the job was being stopped", ErrorKind::kBusy},
     {"Can't fork for",
      "a process id of the job is taken; `--pid-mode new-ns` gives the job a pid namespace of its own"},
     {"do not match expected", "a process id of the job is taken; use --pid-mode new-ns"},
@@ -60,7 +61,6 @@ constexpr std::array<KnownFailure, 11> kKnownFailures = {{
     {"doesn't live in IPC ns",
      "the job uses SysV shared memory of the machine; start it as `holdfast run -- unshare --ipc CMD...`"},
     {"CPU", "the snapshot was taken on another type of CPU"},
-    {"No space left", "the file system of the store is full"},
 }};
 
 std::string ErrorLines(const std::string& log) {
@@ -96,7 +96,7 @@ Error CriuError(const CriuCommand& command, int wait_status) {
                                  errors.empty() ? "" : ": ", errors));
   for (const KnownFailure& known : kKnownFailures) {
     if (errors.find(known.words) == std::string::npos) continue;
-    if (known.bad_luck) error.kind = ErrorKind::kBusy;
+    error.kind = known.kind;
     return std::move(error).WithHint(known.hint);
   }
   return error;

@@ -98,6 +98,12 @@ TEST_F(CriuCommandTest, ASignalIsToldAndSoIsAFailureWithoutALog) {
             "criu dump exited with 1");
 }
 
+TEST_F(CriuCommandTest, AFullDiskIsToldAsThat) {
+  const Error error = ErrorFor("Error (b.c:1): bfd: Error flushing image: No space left on device\n");
+  EXPECT_EQ(error.kind, ErrorKind::kNoSpace);
+  EXPECT_THAT(error.hint, HasSubstr("is full"));
+}
+
 TEST_F(CriuCommandTest, KnownFailuresHaveAHint) {
   EXPECT_THAT(ErrorFor("Error (c.c:1): Can't fork for 17: File exists\n").hint,
               HasSubstr("--pid-mode new-ns"));
