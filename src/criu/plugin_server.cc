@@ -107,7 +107,8 @@ Result<void> PluginServer::Reply(PluginReplyKind kind, int descriptor) {
   return Send(reply, descriptor);
 }
 
-Result<int> PluginServer::Call(const Fd& criu, uint32_t number, const std::array<uint64_t, 3>& arguments) {
+Result<int64_t> PluginServer::Call(const Fd& criu, uint32_t number,
+                                   const std::array<uint64_t, 3>& arguments) {
   PluginReply reply{};
   reply.kind = PluginReplyKind::kCall;
   reply.number = number;
@@ -117,7 +118,7 @@ Result<int> PluginServer::Call(const Fd& criu, uint32_t number, const std::array
   if (!message || message->request.kind != PluginRequestKind::kCalled) {
     return Fail(ErrorKind::kCriu, "CRIU ended while a restored process was prepared");
   }
-  return message->request.error;
+  return message->request.result;
 }
 
 Result<void> PluginServer::Send(PluginReply reply, int descriptor) {

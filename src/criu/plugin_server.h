@@ -31,9 +31,9 @@ class PluginServer {
   // The next request, or nothing when `criu` (a pidfd) ended first. kCriu when neither happens in time.
   Result<std::optional<PluginMessage>> Next(const Fd& criu, int milliseconds_max);
   Result<void> Reply(PluginReplyKind kind, int descriptor = -1);
-  // In the place of a reply to kRestored: has the restored task make a system call. Returns its errno, 0 when
-  // it succeeded; after that the plugin waits for a reply again.
-  Result<int> Call(const Fd& criu, uint32_t number, const std::array<uint64_t, 3>& arguments);
+  // In the place of a reply to kRestored: has the restored task make a system call. Returns what the kernel
+  // returned, -errno for an error; after that the plugin waits for a reply again.
+  Result<int64_t> Call(const Fd& criu, uint32_t number, const std::array<uint64_t, 3>& arguments);
   // The plugin takes it for an abort.
   void HangUp() { connection_.Reset(); }
 

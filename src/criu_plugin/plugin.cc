@@ -98,7 +98,7 @@ PluginRequest MakeCall(pid_t task, const PluginReply& reply) {
     result = call.Call(reply.number, reply.arguments[0], reply.arguments[1], reply.arguments[2]);
   }
   PluginRequest called = Request(PluginRequestKind::kCalled, task);
-  called.error = result < 0 ? static_cast<int32_t>(-result) : 0;
+  called.result = result;
   return called;
 }
 

@@ -21,9 +21,8 @@ enum class PluginRequestKind : uint32_t {
   kSmaps,
   // The task is restored and stopped; pidfd. Reply: kProceed when its memory is filled, or kAbort.
   kRestored,
-  // The call that a reply asked for has been made: `error` is its errno, 0 when it succeeded. The reply is
-  // the
-  // next one to kRestored.
+  // The call that a reply asked for has been made: `result` is what the kernel returned, -errno for an error.
+  // The reply is the next one to kRestored.
   kCalled,
 };
 
@@ -46,8 +45,9 @@ struct PluginRequest {
   int32_t pid;
   int32_t error;
   TwinPlacement placement;
+  int64_t result;
 };
-static_assert(sizeof(PluginRequest) == 16);
+static_assert(sizeof(PluginRequest) == 24);
 
 struct PluginReply {
   PluginReplyKind kind;

@@ -52,11 +52,10 @@ Result<void> RecordAdvice(const CapturedTask& task,
   return {};
 }
 
-Result<std::vector<std::string>> GiveAdvice(const Manifest& manifest, pid_t pid_in_namespace,
-                                            PluginServer& server, const Fd& criu) {
+Result<std::vector<std::string>> GiveAdvice(const Manifest& manifest, const RestoredTask& task) {
   std::vector<std::string> failed;
   for (size_t number = 0;; ++number) {
-    const auto fact = manifest.engine_facts.find(FactName(pid_in_namespace, number));
+    const auto fact = manifest.engine_facts.find(FactName(task.pid_in_namespace, number));
     if (fact == manifest.engine_facts.end()) return failed;
     std::istringstream text(fact->second);
     std::array<uint64_t, 3> arguments{};
@@ -64,11 +63,11 @@ Result<std::vector<std::string>> GiveAdvice(const Manifest& manifest, pid_t pid_
       return Fail(ErrorKind::kCorrupt,
                   fmt::format("{}: '{}' is no advice", manifest.id.ToString(), fact->second));
     }
-    const int error = TRY(server.Call(criu, SYS_madvise, arguments));
-    if (error == 0) continue;
+    const int64_t result = TRY(task.Call(SYS_madvise, arguments));
+    if (result == 0) continue;
     failed.push_back(fmt::format("process {}: madvise({:#x}, {}, {}) could not be given again: {}",
-                                 pid_in_namespace, arguments[0], arguments[1], arguments[2],
-                                 std::strerror(error)));
+                                 task.pid_in_namespace, arguments[0], arguments[1], arguments[2],
+                                 std::strerror(static_cast<int>(-result))));
   }
 }
 

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "base/result.h"
-#include "criu/plugin_server.h"
 #include "engine/frozen_job.h"
+#include "engine/restored_task.h"
 #include "linux/proc.h"
 #include "store/manifest.h"
 
@@ -20,9 +20,7 @@ Result<void> RecordAdvice(const CapturedTask& task,
                           const std::map<pid_t, std::vector<MappingDetail>>& corrected,
                           std::map<std::string, std::string>& facts);
 
-// Gives it again to a restored process that stands still, instead of a reply to the plugin's kRestored.
-// Returns what could not be given, a sentence each.
-Result<std::vector<std::string>> GiveAdvice(const Manifest& manifest, pid_t pid_in_namespace,
-                                            PluginServer& server, const Fd& criu);
+// Gives it again. Returns what could not be given, a sentence each.
+Result<std::vector<std::string>> GiveAdvice(const Manifest& manifest, const RestoredTask& task);
 
 }  // namespace holdfast

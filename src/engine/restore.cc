@@ -25,10 +25,12 @@
 #include "engine/namespace_init.h"
 #include "engine/private_files.h"
 #include "engine/restored_processes.h"
+#include "engine/restored_task.h"
 #include "engine/scratch_directory.h"
 #include "engine/snapshot_images.h"
 #include "files/files.h"
 #include "linux/affinity.h"
+#include "linux/missing_pages.h"
 #include "linux/pidfd.h"
 #include "linux/proc.h"
 #include "linux/ready_breakpoints.h"
@@ -103,6 +105,10 @@ Result<void> RefuseTakenPids(const Manifest& manifest, const std::vector<Process
 bool WasKilled(int wait_status) {
   constexpr int kKilledBySignal = 128;
   return WIFSIGNALED(wait_status) || WEXITSTATUS(wait_status) > kKilledBySignal;
+}
+
+Result<MissingPages> EnableMissingPages(const RestoredTask& task) {
+  return MissingPages::Enable(TRY(MakeUserfaultfd(task, FaultsOf::kUserMode)), /*events=*/false);
 }
 
 class Restart {
@@ -189,8 +195,9 @@ class Restart {
         TRY(server.Reply(PluginReplyKind::kProceed));
         continue;
       }
-      Result<void> completed = Complete(message->pid, message->request.pid, pages);
-      if (completed) completed = GiveAdviceAgain(message->request.pid, server, criu);
+      const RestoredTask task{message->pid, message->request.pid, server, criu.pidfd()};
+      Result<void> completed = Complete(task, pages);
+      if (completed) completed = GiveAdviceAgain(task);
       if (!completed) {
         (void)server.Reply(PluginReplyKind::kAbort);
         return completed;
@@ -200,28 +207,28 @@ class Restart {
   }
 
   // What CRIU leaves to us in a process that is otherwise there, and stopped. The root comes first.
-  Result<void> Complete(pid_t pid, pid_t pid_in_namespace, const CriuPages& pages) {
+  Result<void> Complete(const RestoredTask& task, const CriuPages& pages) {
     if (report_.root_pid == 0) {
-      report_.root_pid = pid;
-      if (options_.before_it_runs) TRY(options_.before_it_runs(pid));
+      report_.root_pid = task.pid;
+      if (options_.before_it_runs) TRY(options_.before_it_runs(task.pid));
     }
-    BindThreads(pid, pid_in_namespace);
-    return Fill(pid, pid_in_namespace, pages);
+    BindThreads(task);
+    return Fill(task, pages);
   }
 
-  Result<void> GiveAdviceAgain(pid_t pid_in_namespace, PluginServer& server, const Subprocess& criu) {
-    for (const std::string& failed : TRY(GiveAdvice(manifest_, pid_in_namespace, server, criu.pidfd()))) {
+  Result<void> GiveAdviceAgain(const RestoredTask& task) {
+    for (const std::string& failed : TRY(GiveAdvice(manifest_, task))) {
       if (options_.progress != nullptr) options_.progress->Note(failed);
     }
     return {};
   }
 
   // CRIU 4.1 restores no CPU affinity. A CPU that is not there (any more) binds nothing: said, and left.
-  void BindThreads(pid_t pid, pid_t pid_in_namespace) {
+  void BindThreads(const RestoredTask& task) {
     for (const ProcessInfo& process : manifest_.processes) {
-      if (process.pid != pid_in_namespace || process.bindings.empty()) continue;
+      if (process.pid != task.pid_in_namespace || process.bindings.empty()) continue;
       std::map<pid_t, pid_t> threads;  // the job's id -> ours
-      for (const pid_t thread : ReadThreads(pid).value_or(std::vector<pid_t>{})) {
+      for (const pid_t thread : ReadThreads(task.pid).value_or(std::vector<pid_t>{})) {
         const Result<ProcessStatus> status = ReadStatus(thread);
         if (status) threads[status->namespace_pids.back()] = thread;
       }
@@ -235,18 +242,20 @@ class Restart {
     }
   }
 
-  Result<void> Fill(pid_t pid, pid_t pid_in_namespace, const CriuPages& pages) {
+  Result<void> Fill(const RestoredTask& task, const CriuPages& pages) {
     if (options_.progress != nullptr) {
       if (options_.progress->Cancelled()) return Fail(ErrorKind::kInterrupted, "interrupted");
       options_.progress->Advance(filled_);
     }
-    const auto space = std::find_if(manifest_.address_spaces.begin(), manifest_.address_spaces.end(),
-                                    [&](const AddressSpace& one) { return one.pid == pid_in_namespace; });
+    const auto space =
+        std::find_if(manifest_.address_spaces.begin(), manifest_.address_spaces.end(),
+                     [&](const AddressSpace& one) { return one.pid == task.pid_in_namespace; });
     if (space == manifest_.address_spaces.end()) return {};  // a zombie
     static const std::set<uint64_t> kNone;
-    const auto skip = pages.by_task.find(pid_in_namespace);
-    return FillMemory(pid, *space, skip == pages.by_task.end() ? kNone : skip->second, manifest_, blocks_,
-                      filled_);
+    const auto skip = pages.by_task.find(task.pid_in_namespace);
+    const Result<MissingPages> missing = EnableMissingPages(task);
+    return FillMemory(task.pid, *space, skip == pages.by_task.end() ? kNone : skip->second, manifest_,
+                      blocks_, missing ? &*missing : nullptr, filled_);
   }
 
   const Manifest& manifest_;

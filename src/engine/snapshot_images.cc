@@ -14,6 +14,7 @@
 #include "criu/fired_timers.h"
 #include "criu/unsent_data.h"
 #include "engine/scratch_directory.h"
+#include "memory/extent_reader.h"
 #include "store/file_io.h"
 
 namespace holdfast {
@@ -146,34 +147,13 @@ class PagesImage {
   std::vector<PagemapImage::Entry> entries_;
 };
 
-// The stored content of one extent.
-class ExtentReader {
- public:
-  ExtentReader(const Manifest& manifest, const BlockReader& blocks) : manifest_(manifest), blocks_(blocks) {}
-
-  Result<std::span<const std::byte>> Read(const Extent& extent) {
-    const size_t bytes = extent.pages * kPageBytes;
-    if (extent.block == kZeroBlock) {
-      zeros_.assign(bytes, std::byte{0});
-      return std::span<const std::byte>(zeros_);
-    }
-    if (extent.block != block_) {
-      buffer_.resize(manifest_.blocks[extent.block].raw_bytes);
-      TRY(blocks_.Read(extent.block, buffer_));
-      block_ = extent.block;
-    }
-    const size_t offset = extent.first_page * kPageBytes;
-    if (offset + bytes > buffer_.size()) return Fail(ErrorKind::kCorrupt, "an extent reaches past its block");
-    return std::span<const std::byte>(buffer_).subspan(offset, bytes);
-  }
-
- private:
-  const Manifest& manifest_;
-  const BlockReader& blocks_;
-  uint32_t block_ = kZeroBlock;
-  std::vector<std::byte> buffer_;
-  std::vector<std::byte> zeros_;
-};
+// Of zeros too.
+Result<std::span<const std::byte>> ReadAll(ExtentReader& reader, const Extent& extent,
+                                           std::vector<std::byte>& zeros) {
+  if (extent.block != kZeroBlock) return reader.Read(extent);
+  zeros.assign(extent.pages * kPageBytes, std::byte{0});
+  return std::span<const std::byte>(zeros);
+}
 
 // pagemap-PID.img and pages-N.img of one task: what CRIU itself stored (the vdso), and `pages` from our
 // index.
@@ -196,6 +176,7 @@ Result<void> WriteTaskPages(const std::string& directory, const Manifest& manife
   }
   PagesImage image = TRY(PagesImage::Create(directory + "/" + pages_name));
   ExtentReader reader(manifest, blocks);
+  std::vector<std::byte> zeros;
   const AddressSpace* space = SpaceOf(manifest, pid);
   if (space == nullptr) return Fail(ErrorKind::kCorrupt, fmt::format("process {} has no memory", pid));
   auto next_stretch = stretches.begin();
@@ -210,7 +191,7 @@ Result<void> WriteTaskPages(const std::string& directory, const Manifest& manife
     const uint64_t end = extent.address + extent.pages * kPageBytes;
     if (page == pages.end() || *page >= end) continue;
     TRY(write_stretches_before(extent.address));
-    const std::span<const std::byte> content = TRY(reader.Read(extent));
+    const std::span<const std::byte> content = TRY(ReadAll(reader, extent, zeros));
     for (; page != pages.end() && *page < end; ++page) {
       TRY(image.Add(*page, content.subspan(*page - extent.address, kPageBytes)));
     }
@@ -228,7 +209,10 @@ Result<void> WriteSharedObject(const std::string& directory, const Manifest& man
   PagemapImage pagemap = TRY(ParsePagemap(AsText(*stored), name));
   PagesImage image = TRY(PagesImage::Create(fmt::format("{}/pages-{}.img", directory, pagemap.pages_id)));
   ExtentReader reader(manifest, blocks);
-  for (const Extent& extent : object.extents) TRY(image.Add(extent.address, TRY(reader.Read(extent))));
+  std::vector<std::byte> zeros;
+  for (const Extent& extent : object.extents) {
+    TRY(image.Add(extent.address, TRY(ReadAll(reader, extent, zeros))));
+  }
   pagemap.entries = std::move(image.entries());
   return WriteWholeFile(directory + "/" + name, SerializePagemap(pagemap));
 }

@@ -125,6 +125,10 @@ bool IsCaptured(const Mapping& mapping) {
          mapping.name != "[vsyscall]" && mapping.name != "[uprobes]";
 }
 
+bool IsAnonymous(const Mapping& mapping) {
+  return IsCaptured(mapping) && mapping.inode == 0;
+}
+
 Result<std::vector<PageRun>> FindPages(pid_t pid, const std::vector<Mapping>& mappings) {
   const PagemapScanner scanner = TRY(PagemapScanner::Open(pid));
   std::vector<PageRun> runs;

@@ -18,6 +18,8 @@ namespace holdfast {
 // Whether the engine captures what is in a mapping: private, and not one of the kernel's own ([vdso], [vvar],
 // ...).
 bool IsCaptured(const Mapping& mapping);
+// Whether it is captured, and no file's.
+bool IsAnonymous(const Mapping& mapping);
 
 // Pages of a process to be stored.
 struct PageRun {

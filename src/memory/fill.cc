@@ -13,6 +13,9 @@
 #include "base/parallel.h"
 #include "base/units.h"
 #include "linux/pidfd.h"
+#include "linux/proc.h"
+#include "memory/drain.h"
+#include "memory/extent_reader.h"
 #include "memory/remote_memory.h"
 
 namespace holdfast {
@@ -27,6 +30,8 @@ struct Batch {
   size_t first = 0;
   size_t count = 0;
   uint64_t huge_bytes = 0;
+
+  bool is_huge() const { return huge_bytes == kHugeBytes; }
 };
 
 std::vector<Batch> MakeBatches(const std::vector<Extent>& extents) {
@@ -50,51 +55,64 @@ void Collapse(const Fd& pidfd, uint64_t address) {
 class Filler {
  public:
   Filler(const RemoteMemory& memory, const Fd& pidfd, const std::set<uint64_t>& skip,
-         const Manifest& manifest, const BlockReader& blocks)
-      : memory_(memory), pidfd_(pidfd), skip_(skip), manifest_(manifest), blocks_(blocks) {}
+         const Manifest& manifest, const BlockReader& blocks, const MissingPages* missing)
+      : memory_(memory),
+        pidfd_(pidfd),
+        skip_(skip),
+        manifest_(manifest),
+        blocks_(blocks),
+        missing_(missing) {}
 
   Result<uint64_t> Fill(const std::vector<Extent>& extents, const Batch& batch) const {
     uint64_t bytes = 0;
+    ExtentReader reader(manifest_, blocks_);
     for (size_t i = batch.first; i < batch.first + batch.count; ++i) {
-      TRY(FillExtent(extents[i]));
+      TRY(FillExtent(extents[i], reader));
       bytes += extents[i].pages * kPageBytes;
-      if (i == batch.first && batch.huge_bytes == kHugeBytes)
-        Collapse(pidfd_, extents[i].address & ~(kHugeBytes - 1));
+      if (i == batch.first && batch.is_huge()) Collapse(pidfd_, extents[i].address & ~(kHugeBytes - 1));
     }
     return bytes;
   }
 
  private:
-  Result<void> FillExtent(const Extent& extent) const {
-    thread_local std::vector<std::byte> buffer(limits::kBlockBytesMax);
-    const size_t bytes = extent.pages * kPageBytes;
-    if (extent.block == kZeroBlock) return WriteZeros(extent.address, bytes, buffer);
-    const std::span<std::byte> block(buffer.data(), manifest_.blocks[extent.block].raw_bytes);
-    TRY(blocks_.Read(extent.block, block));
-    const size_t offset = extent.first_page * kPageBytes;
-    if (offset + bytes > block.size()) return Fail(ErrorKind::kCorrupt, "an extent reaches past its block");
-    return WriteAround(extent.address, block.subspan(offset, bytes));
+  Result<void> FillExtent(const Extent& extent, ExtentReader& reader) const {
+    if (extent.block == kZeroBlock) return GiveZeros(extent.address, extent.pages * kPageBytes);
+    return GiveAround(extent.address, TRY(reader.Read(extent)));
   }
 
-  // Zeros have no block, and so no limit to their length.
-  Result<void> WriteZeros(uint64_t address, size_t bytes, std::span<std::byte> buffer) const {
-    std::fill(buffer.begin(), buffer.end(), std::byte{0});
-    for (size_t done = 0; done < bytes; done += buffer.size()) {
-      TRY(WriteAround(address + done, buffer.first(std::min(buffer.size(), bytes - done))));
+  Result<void> GiveZeros(uint64_t address, uint64_t bytes) const {
+    static const std::vector<std::byte> zeros(limits::kBlockBytesMax);
+    for (uint64_t done = 0; done < bytes; done += zeros.size()) {
+      const size_t length = std::min<uint64_t>(zeros.size(), bytes - done);
+      TRY(GiveAround(address + done, std::span(zeros).first(length)));
     }
     return {};
   }
 
-  // Writes all but the skipped pages.
-  Result<void> WriteAround(uint64_t address, std::span<const std::byte> bytes) const {
+  // All but the skipped pages.
+  Result<void> GiveAround(uint64_t address, std::span<const std::byte> bytes) const {
     uint64_t from = address;
     const uint64_t end = address + bytes.size();
     for (auto page = skip_.lower_bound(address); page != skip_.end() && *page < end; ++page) {
-      if (*page > from) TRY(memory_.Write(from, bytes.subspan(from - address, *page - from)));
+      if (*page > from) TRY(Give(from, bytes.subspan(from - address, *page - from)));
       from = *page + kPageBytes;
     }
-    if (from < end) TRY(memory_.Write(from, bytes.subspan(from - address)));
+    if (from < end) TRY(Give(from, bytes.subspan(from - address)));
     return {};
+  }
+
+  // What is there already, or not registered, is written to.
+  Result<void> Give(uint64_t address, std::span<const std::byte> bytes) const {
+    while (missing_ != nullptr && !bytes.empty()) {
+      const MissingPages::Given given = missing_->Copy(address, bytes);
+      address += given.bytes;
+      bytes = bytes.subspan(given.bytes);
+      if (given.outcome != MissingPages::Outcome::kPresent) break;
+      TRY(memory_.Write(address, bytes.first(kPageBytes)));
+      address += kPageBytes;
+      bytes = bytes.subspan(kPageBytes);
+    }
+    return bytes.empty() ? Result<void>() : memory_.Write(address, bytes);
   }
 
   const RemoteMemory& memory_;
@@ -102,20 +120,36 @@ class Filler {
   const std::set<uint64_t>& skip_;
   const Manifest& manifest_;
   const BlockReader& blocks_;
+  const MissingPages* missing_;
 };
 
 }  // namespace
 
 Result<void> FillMemory(pid_t pid, const AddressSpace& space, const std::set<uint64_t>& skip,
-                        const Manifest& manifest, const BlockReader& blocks, std::atomic<uint64_t>& filled) {
+                        const Manifest& manifest, const BlockReader& blocks, const MissingPages* missing,
+                        std::atomic<uint64_t>& filled) {
   const RemoteMemory memory = TRY(RemoteMemory::Open(pid));
   const Fd pidfd = TRY(OpenPidfd(pid));
-  const Filler filler(memory, pidfd, skip, manifest, blocks);
-  const std::vector<Batch> batches = MakeBatches(space.extents);
-  return ParallelFor(batches.size(), [&](size_t i) -> Result<void> {
-    filled += TRY(filler.Fill(space.extents, batches[i]));
-    return {};
-  });
+  const auto fill = [&](const std::vector<Batch>& batches, const MissingPages* by) {
+    const Filler filler(memory, pidfd, skip, manifest, blocks, by);
+    return ParallelFor(batches.size(), [&](size_t i) -> Result<void> {
+      filled += TRY(filler.Fill(space.extents, batches[i]));
+      return {};
+    });
+  };
+  std::vector<Batch> small = MakeBatches(space.extents);
+  const auto first_huge =
+      std::stable_partition(small.begin(), small.end(), [](const Batch& batch) { return !batch.is_huge(); });
+  const std::vector<Batch> huge(first_huge, small.end());
+  small.erase(first_huge, small.end());
+  // First: a registered place is not made one huge page as long as any of it is missing.
+  TRY(fill(huge, nullptr));
+  if (missing != nullptr) {
+    for (const Mapping& mapping : TRY(ReadMaps(pid))) {
+      if (IsAnonymous(mapping)) missing->Register(mapping.start, mapping.end);
+    }
+  }
+  return fill(small, missing);
 }
 
 }  // namespace holdfast

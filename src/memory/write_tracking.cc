@@ -23,7 +23,7 @@ constexpr uint64_t kUserModeOnly = 1;  // UFFD_USER_MODE_ONLY: enough here, and 
 // in the empty place, where the file's own page is to be seen again and the next copy of it seems unwritten;
 // and pages of hugetlbfs the kernel protects only with a feature of its own.
 bool IsTracked(const Mapping& mapping) {
-  return IsCaptured(mapping) && mapping.inode == 0;
+  return IsAnonymous(mapping);
 }
 
 void Append(std::vector<PageRun>& runs, uint64_t start, uint64_t end, bool huge, const Mapping& mapping) {

@@ -49,7 +49,7 @@ class Plugin {
     EXPECT_EQ(::sendmsg(socket_.get(), &message, MSG_NOSIGNAL), static_cast<ssize_t>(count));
   }
   void Ask(PluginRequestKind kind, pid_t pid, int descriptor = -1) const {
-    const PluginRequest request{kind, pid, 0, TwinPlacement::kOrphan};
+    const PluginRequest request{kind, pid, 0, TwinPlacement::kOrphan, 0};
     Send(&request, sizeof request, descriptor);
   }
   // Nothing when the engine hung up.
@@ -169,14 +169,14 @@ TEST_F(PluginServerTest, ACallIsMadeByThePluginWhichThenAsksAgain) {
   const Plugin plugin(server_->path());
   plugin.Ask(PluginRequestKind::kRestored, 7);
   ASSERT_TRUE(Next());
-  for (const int error : {0, ENOMEM}) {
+  for (const int64_t result : {int64_t{7}, int64_t{-ENOMEM}}) {
     PluginRequest called{};
     called.kind = PluginRequestKind::kCalled;
-    called.error = error;
+    called.result = result;
     plugin.Send(&called, sizeof called);  // what it is going to say
-    const Result<int> made = server_->Call(criu_end_, 28, {1, 2, 3});
+    const Result<int64_t> made = server_->Call(criu_end_, 28, {1, 2, 3});
     ASSERT_TRUE(made) << made.error().message;
-    EXPECT_EQ(*made, error);
+    EXPECT_EQ(*made, result);
     EXPECT_EQ(plugin.Reply(), PluginReplyKind::kCall);
   }
   ASSERT_TRUE(server_->Reply(PluginReplyKind::kProceed));
@@ -188,7 +188,7 @@ TEST_F(PluginServerTest, ACallWhoseCriuEndsFails) {
   plugin.Ask(PluginRequestKind::kRestored, 7);
   ASSERT_TRUE(Next());
   criu_.Kill();
-  const Result<int> made = server_->Call(criu_end_, 28, {1, 2, 3});
+  const Result<int64_t> made = server_->Call(criu_end_, 28, {1, 2, 3});
   ASSERT_FALSE(made);
   EXPECT_EQ(made.error().kind, ErrorKind::kCriu);
 }

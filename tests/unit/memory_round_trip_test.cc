@@ -30,7 +30,7 @@ class MemoryRoundTrip : public MemoryStoreTest {
   void Fill(pid_t pid, const Manifest& manifest, const std::set<uint64_t>& skip = {}) const {
     const std::unique_ptr<BlockReader> blocks = store_->OpenBlocks(manifest).value();
     std::atomic<uint64_t> filled = 0;
-    ASSERT_OK(FillMemory(pid, manifest.address_spaces.at(0), skip, manifest, *blocks, filled));
+    ASSERT_OK(FillMemory(pid, manifest.address_spaces.at(0), skip, manifest, *blocks, nullptr, filled));
   }
   static void ExpectSame(const TestMemory& memory, pid_t a, pid_t b) {
     const RemoteMemory memory_of_a = RemoteMemory::Open(a).value();
@@ -215,9 +215,10 @@ TEST_F(MemoryRoundTrip, FillingAProcessThatIsGoneOrHasNoSuchMappingFails) {
   const Manifest manifest = Commit(Drain(from.pid(), memory));
   const std::unique_ptr<BlockReader> blocks = store_->OpenBlocks(manifest).value();
   std::atomic<uint64_t> filled = 0;
-  EXPECT_FALSE(FillMemory(DeadPid(), manifest.address_spaces.at(0), {}, manifest, *blocks, filled));
+  EXPECT_FALSE(FillMemory(DeadPid(), manifest.address_spaces.at(0), {}, manifest, *blocks, nullptr, filled));
   const ChildProcess unmapped([&] { ::munmap(memory.Page(8), 8 * kPageBytes); });
-  EXPECT_FALSE(FillMemory(unmapped.pid(), manifest.address_spaces.at(0), {}, manifest, *blocks, filled));
+  EXPECT_FALSE(
+      FillMemory(unmapped.pid(), manifest.address_spaces.at(0), {}, manifest, *blocks, nullptr, filled));
 }
 
 }  // namespace
