@@ -108,7 +108,7 @@ bool WasKilled(int wait_status) {
 }
 
 Result<MissingPages> EnableMissingPages(const RestoredTask& task) {
-  return MissingPages::Enable(TRY(MakeUserfaultfd(task, FaultsOf::kUserMode)), /*events=*/false);
+  return MissingPages::Enable(TRY(MakeUserfaultfd(task)));
 }
 
 class Restart {

@@ -5,16 +5,17 @@
 #include <sys/syscall.h>
 
 #include "linux/pidfd.h"
+#include "linux/proc.h"
 
 namespace holdfast {
 
-Result<Fd> MakeUserfaultfd(const RestoredTask& task, FaultsOf faults) {
-  constexpr uint64_t kUserModeOnly = 1;  // UFFD_USER_MODE_ONLY, Linux 5.11
+Result<Fd> MakeUserfaultfd(const RestoredTask& task) {
+  constexpr uint64_t kUserModeOnly = 1;  // UFFD_USER_MODE_ONLY, Linux 5.11: allowed to anybody
+  if (TRY(ReadStatus(task.pid)).seccomp_mode != 0) {
+    return Fail(ErrorKind::kUnsupported, "its seccomp filter may kill it for a userfaultfd");
+  }
   const Fd pidfd = TRY(OpenPidfd(task.pid));
-  // Not close-on-exec: those of the children that it forks are made with the same flags, and have to outlive
-  // an exec of whoever reads of the fork. No thread of it runs, so that nobody can inherit this one.
-  const uint64_t flags = O_NONBLOCK | (faults == FaultsOf::kUserMode ? kUserModeOnly : 0);
-  const int64_t made = TRY(task.Call(SYS_userfaultfd, {flags}));
+  const int64_t made = TRY(task.Call(SYS_userfaultfd, {O_CLOEXEC | O_NONBLOCK | kUserModeOnly}));
   if (made < 0) {
     return Fail(
         ErrorKind::kUnsupported,

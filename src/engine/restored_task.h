@@ -25,11 +25,7 @@ struct RestoredTask {
   }
 };
 
-// Whose page faults are told of: those of the kernel on the process's behalf (read(2) into a page that is
-// missing) only to whom CAP_SYS_PTRACE or vm.unprivileged_userfaultfd allows it.
-enum class FaultsOf { kUserMode, kKernelToo };
-
 // A userfaultfd of its address space, ours alone. kUnsupported when the kernel refuses.
-Result<Fd> MakeUserfaultfd(const RestoredTask& task, FaultsOf faults);
+Result<Fd> MakeUserfaultfd(const RestoredTask& task);
 
 }  // namespace holdfast

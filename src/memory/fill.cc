@@ -1,11 +1,14 @@
 #include "memory/fill.h"
 
+#include <fmt/format.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <utility>
 #include <vector>
 
 #include "base/limits.h"
@@ -101,18 +104,25 @@ class Filler {
     return {};
   }
 
-  // What is there already, or not registered, is written to.
   Result<void> Give(uint64_t address, std::span<const std::byte> bytes) const {
-    while (missing_ != nullptr && !bytes.empty()) {
-      const MissingPages::Given given = missing_->Copy(address, bytes);
+    if (missing_ == nullptr) return memory_.Write(address, bytes);
+    bool one_by_one = false;  // they lie in several mappings
+    while (!bytes.empty()) {
+      const MissingPages::Given given = missing_->Copy(address, one_by_one ? bytes.first(kPageBytes) : bytes);
       address += given.bytes;
       bytes = bytes.subspan(given.bytes);
-      if (given.outcome != MissingPages::Outcome::kPresent) break;
+      if (given.error == 0) continue;
+      const bool elsewhere = given.error == ENOENT || given.error == EINVAL;
+      if (given.error != EEXIST && !elsewhere) {
+        return FailErrno(given.error, fmt::format("cannot give a process its page at {:x}", address));
+      }
+      if (elsewhere && !std::exchange(one_by_one, true)) continue;
+      // There already, or not registered. Any other page must not be written to: that would wait for us.
       TRY(memory_.Write(address, bytes.first(kPageBytes)));
       address += kPageBytes;
       bytes = bytes.subspan(kPageBytes);
     }
-    return bytes.empty() ? Result<void>() : memory_.Write(address, bytes);
+    return {};
   }
 
   const RemoteMemory& memory_;

@@ -1,11 +1,17 @@
 // Memory of one live process, stored and put into another one that has the same mappings.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <set>
 
+#include "linux/missing_pages.h"
+#include "linux/pidfd.h"
 #include "memory/drain.h"
 #include "memory/fill.h"
 #include "memory/remote_memory.h"
@@ -61,6 +67,32 @@ TEST_F(MemoryRoundTrip, PagesZerosAndHolesComeBack) {
   const Manifest manifest = Commit(Drain(from.pid(), memory));
   const ChildProcess to;
   Fill(to.pid(), manifest);
+  ExpectSame(memory, from.pid(), to.pid());
+}
+
+// Where a page is already there, and where nothing is registered, it is written to.
+TEST_F(MemoryRoundTrip, MissingPagesArePutInPlaceWhole) {
+  const TestMemory memory(300);
+  const ChildProcess from([&] {
+    for (size_t page = 0; page < 300; ++page) memory.Fill(page, page % 3);
+  });
+  const Manifest manifest = Commit(Drain(from.pid(), memory));
+  auto* const number = static_cast<volatile int*>(
+      ::mmap(nullptr, kPageBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  const ChildProcess to([&] {
+    for (size_t page = 0; page < 300; page += 35) memory.Fill(page, 9);
+    memory.Protect(100, 20, PROT_READ);
+    *number = static_cast<int>(::syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK));
+  });
+  const Result<Fd> pidfd = OpenPidfd(to.pid());
+  ASSERT_OK(pidfd);
+  Result<Fd> userfaultfd = CopyDescriptor(pidfd->get(), *number);
+  ASSERT_OK(userfaultfd);
+  const Result<MissingPages> missing = MissingPages::Enable(*std::move(userfaultfd));
+  ASSERT_OK(missing);
+  const std::unique_ptr<BlockReader> blocks = store_->OpenBlocks(manifest).value();
+  std::atomic<uint64_t> filled = 0;
+  ASSERT_OK(FillMemory(to.pid(), manifest.address_spaces.at(0), {}, manifest, *blocks, &*missing, filled));
   ExpectSame(memory, from.pid(), to.pid());
 }
 
