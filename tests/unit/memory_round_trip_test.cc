@@ -70,7 +70,7 @@ TEST_F(MemoryRoundTrip, PagesZerosAndHolesComeBack) {
   ExpectSame(memory, from.pid(), to.pid());
 }
 
-// Where a page is already there, and where nothing is registered, it is written to.
+// Where a page is already there it is written to; several mappings in a row are filled one by one.
 TEST_F(MemoryRoundTrip, MissingPagesArePutInPlaceWhole) {
   const TestMemory memory(300);
   const ChildProcess from([&] {
