@@ -24,9 +24,12 @@ inline constexpr uint32_t kMappingsPerProcessMax = 1u << 20;
 inline constexpr uint32_t kFilesPerSnapshotMax = 1u << 20;
 inline constexpr uint64_t kProcFileBytesMax = 256ull << 20;  // one /proc file
 
+inline constexpr uint32_t kTouchesKeptMax = 1u << 16;  // pages that a job touched first after a restart
+
 // Waits
 inline constexpr int kCriuDumpSecondsMax = 600;
-inline constexpr int kReleaseSecondsMax = 60;  // for CRIU to let a tree go
-inline constexpr int kCollectSecondsMax = 10;  // for a killed job to be collected by its parent
+inline constexpr int kReleaseSecondsMax = 60;   // for CRIU to let a tree go
+inline constexpr int kPageServersMax = 10'000;  // one after the other, for one restart
+inline constexpr int kCollectSecondsMax = 10;   // for a killed job to be collected by its parent
 
 }  // namespace holdfast::limits

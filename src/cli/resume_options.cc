@@ -18,6 +18,8 @@ Result<ResumeOptions> OptionsOf(const GlobalOptions& global, const SnapshotId& s
   options.snapshot = snapshot;
   options.pid_mode = flags.pid_mode == "same" ? PidMode::kSame : PidMode::kNewNamespace;
   options.keep_files = flags.keep_files;
+  if (flags.lazy) options.memory = MemoryComes::kLater;
+  if (flags.eager) options.memory = MemoryComes::kBefore;
   if (!flags.every.empty()) options.every_s = TRY(ParseInterval(flags.every));
   options.keep = flags.keep;
   options.notices = PrintedNotices(global.quiet);
@@ -67,6 +69,9 @@ void AddResumeOptions(CLI::App& command, ResumeFlags& flags) {
       ->check(CLI::IsMember({"same", "new-ns"}));
   command.add_flag("--keep-files", flags.keep_files,
                    "Leave files as they are now instead of putting them back");
+  CLI::Option* const lazy =
+      command.add_flag("--lazy", flags.lazy, "Let it run before its memory is back, however little that is");
+  command.add_flag("--eager", flags.eager, "Bring all of its memory back before it runs")->excludes(lazy);
 }
 
 }  // namespace holdfast

@@ -17,6 +17,8 @@ struct ResumeFlags {
   std::string pid_mode = "same";
   bool keep_files = false;
   bool detach = false;
+  bool lazy = false;
+  bool eager = false;
 };
 
 void AddResumeOptions(CLI::App& command, ResumeFlags& flags);

@@ -10,8 +10,10 @@ namespace holdfast {
 namespace {
 
 std::string DescribeResume(const StartedJob& job) {
-  return fmt::format("{} runs again as pid {}: restart {}, {} of memory", job.snapshot, job.pid,
-                     FormatMilliseconds(job.restart_ms), FormatBytes(job.bytes_restored));
+  const std::string later =
+      job.bytes_to_come == 0 ? "" : fmt::format(", {} of it still to come", FormatBytes(job.bytes_to_come));
+  return fmt::format("{} runs again as pid {}: restart {}, {} of memory{}", job.snapshot, job.pid,
+                     FormatMilliseconds(job.restart_ms), FormatBytes(job.bytes_restored), later);
 }
 
 }  // namespace
@@ -25,6 +27,7 @@ Json StartedJobToJson(const StartedJob& job) {
           {"supervisor_pid", job.supervisor_pid},
           {"restart_ms", job.restart_ms},
           {"bytes_restored", job.bytes_restored},
+          {"bytes_to_come", job.bytes_to_come},
           {"files_put_back", job.files_put_back}};
 }
 

@@ -93,6 +93,14 @@ Result<SnapshotId> CloneSnapshot(Store& store, const Manifest& original, const s
 
 enum class PidMode { kSame, kNewNamespace };
 
+// When a restarted job's memory comes: before it runs, or while it does, from processes of ours that answer
+// for what it touches (docs/decisions/0009-lazy-restart.md). What cannot come later comes before in any case.
+enum class MemoryComes {
+  kAuto,  // later, where there is enough of it to be worth it
+  kBefore,
+  kLater,
+};
+
 struct RestoreOptions {
   PidMode pid_mode = PidMode::kSame;
   // ExternalResource::name -> our fd. What is missing becomes /dev/null (a terminal: an error).
@@ -101,6 +109,11 @@ struct RestoreOptions {
   // Not empty: a directory for the job's own copies of its files, which others keep under their names. What
   // else is in it is the job's own, too, under its path there. Requires kNewNamespace.
   std::string private_files;
+  MemoryComes memory = MemoryComes::kAuto;
+  // Files for it, not of the snapshot; needed unless kBefore. See fill_record.h; the first one is gone when
+  // no memory comes later.
+  std::string fill_record;
+  std::string first_touches;
   // Called with the root's pid (ours) when the processes are there and before any may run: what must be
   // written down so that nobody loses sight of a running job. An error ends the restart.
   std::function<Result<void>(pid_t root_pid)> before_it_runs;
@@ -112,13 +125,14 @@ struct RestoreReport {
   // The child of the calling process to wait for: the root itself or, with PidMode::kNewNamespace, the init
   // of its namespace, which exits as the root does (128 + N when signal N killed it).
   pid_t child_pid = 0;
-  double restart_ms = 0;  // from the call until the job runs with all of its memory
+  double restart_ms = 0;  // from the call until the job runs
   uint64_t bytes_restored = 0;
+  uint64_t bytes_to_come = 0;               // of it, while the job runs
   std::vector<std::string> files_put_back;  // one sentence each
 };
 
-// Restarts the job from the snapshot, as a child of the calling process, with all of its memory. On error
-// nothing of it is left running.
+// Restarts the job from the snapshot, as a child of the calling process. On error nothing of it is left
+// running.
 Result<RestoreReport> Restore(const Store& store, const Manifest& manifest, const RestoreOptions& options);
 
 enum class FindingLevel { kOk, kDegraded, kBroken };

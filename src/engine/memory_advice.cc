@@ -52,23 +52,49 @@ Result<void> RecordAdvice(const CapturedTask& task,
   return {};
 }
 
-Result<std::vector<std::string>> GiveAdvice(const Manifest& manifest, const RestoredTask& task) {
-  std::vector<std::string> failed;
-  for (size_t number = 0;; ++number) {
-    const auto fact = manifest.engine_facts.find(FactName(task.pid_in_namespace, number));
-    if (fact == manifest.engine_facts.end()) return failed;
+namespace {
+
+struct Advice {
+  uint64_t start = 0;
+  uint64_t bytes = 0;
+  uint64_t advice = 0;
+};
+
+Result<std::vector<Advice>> AdviceFor(const Manifest& manifest, pid_t pid) {
+  std::vector<Advice> all;
+  for (;;) {
+    const auto fact = manifest.engine_facts.find(FactName(pid, all.size()));
+    if (fact == manifest.engine_facts.end()) return all;
     std::istringstream text(fact->second);
-    std::array<uint64_t, 3> arguments{};
-    if (!(text >> arguments[0] >> arguments[1] >> arguments[2])) {
+    Advice one;
+    if (!(text >> one.start >> one.bytes >> one.advice)) {
       return Fail(ErrorKind::kCorrupt,
                   fmt::format("{}: '{}' is no advice", manifest.id.ToString(), fact->second));
     }
-    const int64_t result = TRY(task.Call(SYS_madvise, arguments));
+    all.push_back(one);
+  }
+}
+
+}  // namespace
+
+Result<std::vector<PageRun>> WipedInChildren(const Manifest& manifest, pid_t pid) {
+  std::vector<PageRun> wiped;
+  for (const Advice& one : TRY(AdviceFor(manifest, pid))) {
+    if (one.advice == MADV_WIPEONFORK) wiped.push_back({.address = one.start, .bytes = one.bytes});
+  }
+  return wiped;
+}
+
+Result<std::vector<std::string>> GiveAdvice(const Manifest& manifest, const RestoredTask& task) {
+  std::vector<std::string> failed;
+  for (const Advice& one : TRY(AdviceFor(manifest, task.pid_in_namespace))) {
+    const int64_t result = TRY(task.Call(SYS_madvise, {one.start, one.bytes, one.advice}));
     if (result == 0) continue;
     failed.push_back(fmt::format("process {}: madvise({:#x}, {}, {}) could not be given again: {}",
-                                 task.pid_in_namespace, arguments[0], arguments[1], arguments[2],
+                                 task.pid_in_namespace, one.start, one.bytes, one.advice,
                                  std::strerror(static_cast<int>(-result))));
   }
+  return failed;
 }
 
 }  // namespace holdfast

@@ -10,6 +10,7 @@
 #include "engine/frozen_job.h"
 #include "engine/restored_task.h"
 #include "linux/proc.h"
+#include "memory/drain.h"
 #include "store/manifest.h"
 
 namespace holdfast {
@@ -19,6 +20,9 @@ namespace holdfast {
 Result<void> RecordAdvice(const CapturedTask& task,
                           const std::map<pid_t, std::vector<MappingDetail>>& corrected,
                           std::map<std::string, std::string>& facts);
+
+// What of a task's memory is to be empty in its children. `pid`: the job's.
+Result<std::vector<PageRun>> WipedInChildren(const Manifest& manifest, pid_t pid);
 
 // Gives it again. Returns what could not be given, a sentence each.
 Result<std::vector<std::string>> GiveAdvice(const Manifest& manifest, const RestoredTask& task);

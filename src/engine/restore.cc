@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <filesystem>
 #include <map>
 #include <optional>
 #include <set>
@@ -21,8 +22,10 @@
 #include "criu/plugin_server.h"
 #include "engine/engine.h"
 #include "engine/job_tree.h"
+#include "engine/lazy_memory.h"
 #include "engine/memory_advice.h"
 #include "engine/namespace_init.h"
+#include "engine/page_servers.h"
 #include "engine/private_files.h"
 #include "engine/restored_processes.h"
 #include "engine/restored_task.h"
@@ -107,18 +110,24 @@ bool WasKilled(int wait_status) {
   return WIFSIGNALED(wait_status) || WEXITSTATUS(wait_status) > kKilledBySignal;
 }
 
-Result<MissingPages> EnableMissingPages(const RestoredTask& task) {
-  return MissingPages::Enable(TRY(MakeUserfaultfd(task)));
+// For filling it while it stands still.
+Result<Fd> MakeFillingUserfaultfd(const RestoredTask& task) {
+  Fd userfaultfd = TRY(MakeUserfaultfd(task, FaultsOf::kInstructions));
+  TRY(MissingPages(userfaultfd.get()).Enable(MissingPages::Events::kNone));
+  return userfaultfd;
 }
 
 class Restart {
  public:
-  Restart(const Manifest& manifest, const BlockReader& blocks, const RestoreOptions& options,
-          std::vector<BindMount> mounts)
-      : manifest_(manifest), blocks_(blocks), options_(options), mounts_(std::move(mounts)) {
+  Restart(const Store& store, const Manifest& manifest, const BlockReader& blocks,
+          const RestoreOptions& options, std::vector<BindMount> mounts)
+      : store_(store), manifest_(manifest), blocks_(blocks), options_(options), mounts_(std::move(mounts)) {
     for (const AddressSpace& space : manifest.address_spaces) {
       for (const Extent& extent : space.extents) total_ += extent.pages * kPageBytes;
     }
+    constexpr uint64_t kWorthIt = 32 * kMiB;
+    lazy_wanted_ =
+        options.memory == MemoryComes::kLater || (options.memory == MemoryComes::kAuto && total_ >= kWorthIt);
   }
 
   Result<RestoreReport> Run(const CriuInstallation& criu, const ScratchDirectory& images,
@@ -157,10 +166,11 @@ class Restart {
     if (!served && !(ended && WasKilled(status))) return Error(served.error());
     if (status != 0) return CriuError(command, status);
     if (report_.root_pid == 0) return Fail(ErrorKind::kCriu, "criu restored no process");
+    if (!lazy_.empty() && !served_) return Fail(ErrorKind::kCriu, "criu restored some of the processes only");
     restored.Keep();
     report_.child_pid = init ? init->pid() : report_.root_pid;
     if (init) init->Release();
-    report_.bytes_restored = filled_;
+    report_.bytes_restored = filled_ + report_.bytes_to_come;
     return std::move(report_);
   }
 
@@ -251,17 +261,49 @@ class Restart {
         std::find_if(manifest_.address_spaces.begin(), manifest_.address_spaces.end(),
                      [&](const AddressSpace& one) { return one.pid == task.pid_in_namespace; });
     if (space == manifest_.address_spaces.end()) return {};  // a zombie
-    static const std::set<uint64_t> kNone;
-    const auto skip = pages.by_task.find(task.pid_in_namespace);
-    const Result<MissingPages> missing = EnableMissingPages(task);
-    return FillMemory(task.pid, *space, skip == pages.by_task.end() ? kNone : skip->second, manifest_,
-                      blocks_, missing ? &*missing : nullptr, filled_);
+    TRY(FillOne(task, *space, pages));
+    if (++spaces_filled_ < manifest_.address_spaces.size() || lazy_.empty()) return {};
+    // The last one: when it is let go on, so are the others.
+    TRY(StartPageServers({.store = store_,
+                          .manifest = manifest_,
+                          .root_pid = report_.root_pid,
+                          .fill_record = options_.fill_record,
+                          .first_touches = options_.first_touches},
+                         lazy_));
+    for (LazyTask& one : lazy_) one.userfaultfd.Reset();
+    served_ = true;
+    return {};
   }
 
+  Result<void> FillOne(const RestoredTask& task, const AddressSpace& space, const CriuPages& pages) {
+    static const std::set<uint64_t> kNone;
+    const auto of_task = pages.by_task.find(task.pid_in_namespace);
+    const std::set<uint64_t>& skip = of_task == pages.by_task.end() ? kNone : of_task->second;
+    if (lazy_wanted_) {
+      Result<LazyTask> lazy = MakeLazy(task, manifest_, space);
+      if (!lazy && lazy.error().kind != ErrorKind::kUnsupported) return std::move(lazy).error();
+      if (lazy) {
+        TRY(FillMemory(task.pid, lazy->now, skip, manifest_, blocks_, nullptr, filled_));
+        report_.bytes_to_come += lazy->missing.bytes();
+        lazy_.push_back(*std::move(lazy));
+        return {};
+      }
+    }
+    const Result<Fd> userfaultfd = MakeFillingUserfaultfd(task);
+    std::optional<MissingPages> missing;
+    if (userfaultfd) missing.emplace(userfaultfd->get());
+    return FillMemory(task.pid, space, skip, manifest_, blocks_, missing ? &*missing : nullptr, filled_);
+  }
+
+  const Store& store_;
   const Manifest& manifest_;
   const BlockReader& blocks_;
   const RestoreOptions& options_;
   const std::vector<BindMount> mounts_;
+  bool lazy_wanted_ = false;
+  std::vector<LazyTask> lazy_;  // whose memory is to come while they run
+  bool served_ = false;         // and will
+  size_t spaces_filled_ = 0;
   uint64_t total_ = 0;
   std::atomic<uint64_t> filled_{0};
   RestoreReport report_;
@@ -291,7 +333,9 @@ Result<RestoreReport> Restore(const Store& store, const Manifest& manifest, cons
   if (!options.keep_files) files_put_back = TRY(PutBack(manifest, *blocks, options));
   std::vector<BindMount> mounts;
   if (!options.private_files.empty()) mounts = TRY(MountsOf(options.private_files, files_put_back));
-  RestoreReport report = TRY(Restart(manifest, *blocks, options, std::move(mounts)).Run(criu, images, pages));
+  if (!options.fill_record.empty()) std::filesystem::remove(options.fill_record);
+  RestoreReport report =
+      TRY(Restart(store, manifest, *blocks, options, std::move(mounts)).Run(criu, images, pages));
   report.files_put_back = std::move(files_put_back);
   report.restart_ms = total.ElapsedMs();
   return report;

@@ -9,13 +9,14 @@
 
 namespace holdfast {
 
-Result<Fd> MakeUserfaultfd(const RestoredTask& task) {
-  constexpr uint64_t kUserModeOnly = 1;  // UFFD_USER_MODE_ONLY, Linux 5.11: allowed to anybody
+Result<Fd> MakeUserfaultfd(const RestoredTask& task, FaultsOf faults) {
+  constexpr uint64_t kUserModeOnly = 1;  // UFFD_USER_MODE_ONLY, Linux 5.11
   if (TRY(ReadStatus(task.pid)).seccomp_mode != 0) {
     return Fail(ErrorKind::kUnsupported, "its seccomp filter may kill it for a userfaultfd");
   }
   const Fd pidfd = TRY(OpenPidfd(task.pid));
-  const int64_t made = TRY(task.Call(SYS_userfaultfd, {O_CLOEXEC | O_NONBLOCK | kUserModeOnly}));
+  const uint64_t flags = O_CLOEXEC | O_NONBLOCK | (faults == FaultsOf::kInstructions ? kUserModeOnly : 0);
+  const int64_t made = TRY(task.Call(SYS_userfaultfd, {flags}));
   if (made < 0) {
     return Fail(
         ErrorKind::kUnsupported,

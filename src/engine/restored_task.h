@@ -25,7 +25,12 @@ struct RestoredTask {
   }
 };
 
+// Whose faults a userfaultfd is to tell of: those of the process's own instructions, which is allowed to
+// anybody, or those of the kernel on its behalf as well, without which a system call that meets a missing
+// page fails.
+enum class FaultsOf { kInstructions, kEverything };
+
 // A userfaultfd of its address space, ours alone. kUnsupported when the kernel refuses.
-Result<Fd> MakeUserfaultfd(const RestoredTask& task);
+Result<Fd> MakeUserfaultfd(const RestoredTask& task, FaultsOf faults);
 
 }  // namespace holdfast

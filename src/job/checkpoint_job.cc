@@ -1,6 +1,12 @@
 #include "job/checkpoint_job.h"
 
+#include <chrono>
+#include <thread>
+
+#include "base/clock.h"
+#include "base/limits.h"
 #include "job/checkpoint_target.h"
+#include "job/filling.h"
 #include "job/job_book.h"
 #include "job/job_notes.h"
 #include "job/stop_request.h"
@@ -61,6 +67,14 @@ CheckpointOptions EngineOptions(const CheckpointRequest& request, const JobRecor
   return options;
 }
 
+// Much memory takes a while to be given back; who resumes the job now is to find it gone.
+void WaitForEnd(const ProcessIdentity& job) {
+  const Stopwatch waited;
+  while (IsAlive(job) && waited.ElapsedMs() < limits::kCollectSecondsMax * 1000) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+}
+
 }  // namespace
 
 Result<Manifest> CheckpointJob(Store& store, const CheckpointRequest& request) {
@@ -70,6 +84,7 @@ Result<Manifest> CheckpointJob(Store& store, const CheckpointRequest& request) {
   const StoreLock lock = TRY(WaitForJobLock(store, name, request.progress));
   const JobRecord record = TRY(FindTarget(book, request));  // as it is now that nobody changes it
   const std::filesystem::path directory = book.DirectoryOf(record.name);
+  TRY(WaitUntilFilled(directory, record.name, request.progress));
   CheckpointOptions options = EngineOptions(request, record, directory);
 
   const Result<JobRecord> written = book.Load(record.name);
@@ -91,7 +106,10 @@ Result<Manifest> CheckpointJob(Store& store, const CheckpointRequest& request) {
     if (!known) static_cast<void>(book.Remove(record.name));
     return manifest;
   }
-  if (stop) TRY(stop->Fulfil(manifest->id.ToString()));
+  if (stop) {
+    TRY(stop->Fulfil(manifest->id.ToString()));
+    WaitForEnd(record.job);
+  }
   if (known && written->job != record.job)
     TRY(book.Save(record));  // from now on the name stands for this tree
   if (record.keep > 0) {

@@ -26,6 +26,7 @@ std::string FormatStarted(const StartedJob& job) {
                      {"snapshot", job.snapshot},
                      {"restart_ms", job.restart_ms},
                      {"bytes_restored", job.bytes_restored},
+                     {"bytes_to_come", job.bytes_to_come},
                      {"files_put_back", job.files_put_back}};
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
@@ -56,6 +57,7 @@ Result<StartedJob> ParseReport(const std::string& text) {
     job.snapshot = json.at("snapshot").get<std::string>();
     job.restart_ms = json.at("restart_ms").get<double>();
     job.bytes_restored = json.at("bytes_restored").get<uint64_t>();
+    job.bytes_to_come = json.at("bytes_to_come").get<uint64_t>();
     job.files_put_back = json.at("files_put_back").get<std::vector<std::string>>();
     return job;
   } catch (const Json::exception&) {

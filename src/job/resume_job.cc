@@ -8,11 +8,13 @@
 
 #include "base/clock.h"
 #include "job/checkpoint_target.h"
+#include "job/filling.h"
 #include "job/job_book.h"
 #include "job/job_notes.h"
 #include "job/job_streams.h"
 #include "job/stop_request.h"
 #include "job/supervisor.h"
+#include "linux/kill_tree.h"
 
 namespace holdfast {
 
@@ -143,6 +145,7 @@ StartedJob Describe(const JobRecord& record, const Manifest& manifest, RestoreRe
   started.snapshot = manifest.id.ToString();
   started.restart_ms = report.restart_ms;
   started.bytes_restored = report.bytes_restored;
+  started.bytes_to_come = report.bytes_to_come;
   started.files_put_back = std::move(report.files_put_back);
   return started;
 }
@@ -182,6 +185,9 @@ Result<int> ResumeJob(Store& store, const ResumeOptions& options) {
   restore.private_files = own_files;
   restore.inherit_fds = replacements.inherit_fds;
   restore.keep_files = options.keep_files;
+  restore.memory = options.memory;
+  restore.fill_record = FillRecordOf(directory);
+  restore.first_touches = directory / "first-touched";
   restore.progress = options.progress;
   restore.before_it_runs = [&](pid_t root_pid) -> Result<void> {
     record.job = TRY(IdentifyProcess(root_pid));

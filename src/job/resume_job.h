@@ -17,6 +17,7 @@ struct ResumeOptions {
   SnapshotId snapshot;  // version 0: the present
   PidMode pid_mode = PidMode::kSame;
   bool keep_files = false;
+  MemoryComes memory = MemoryComes::kAuto;
   std::optional<double> every_s;  // as before when not given
   std::optional<uint64_t> keep;
   bool background = false;

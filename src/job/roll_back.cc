@@ -7,7 +7,7 @@
 #include "job/checkpoint_job.h"
 #include "job/checkpoint_target.h"
 #include "job/job_book.h"
-#include "job/supervisor.h"
+#include "linux/kill_tree.h"
 
 namespace holdfast {
 

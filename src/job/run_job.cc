@@ -8,12 +8,14 @@
 #include <optional>
 
 #include "base/clock.h"
+#include "job/filling.h"
 #include "job/job_name.h"
 #include "job/job_notes.h"
 #include "job/job_streams.h"
 #include "job/launch.h"
 #include "job/stop_request.h"
 #include "job/supervisor.h"
+#include "linux/kill_tree.h"
 
 namespace holdfast {
 
@@ -135,6 +137,7 @@ Result<int> RunJob(Store& store, const RunOptions& options) {
       book.Has(record.name) ? std::optional(TRY(book.Load(record.name))) : std::nullopt;
   TRY(book.Save(record));
   RemoveStopRequest(directory);
+  RemoveFillRecord(directory);  // of the job that had the name before
   // Whatever fails from here on, a job that never ran leaves no record.
   auto forget = [&](const Error& error) {
     static_cast<void>(earlier ? book.Save(*earlier) : book.Remove(record.name));

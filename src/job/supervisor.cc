@@ -12,12 +12,12 @@
 #include <chrono>
 #include <csignal>
 #include <optional>
-#include <thread>
 
 #include "base/fd.h"
 #include "job/checkpoint_process.h"
+#include "job/filling.h"
 #include "job/tracking_shelf.h"
-#include "linux/proc.h"
+#include "linux/kill_tree.h"
 
 namespace holdfast {
 
@@ -51,6 +51,7 @@ class Supervision {
       Wait();
       ReadSignals();
       TRY(ReapChildren());
+      WatchFilling();
       StartWhatIsDue();
     }
     output_.Finish();
@@ -135,6 +136,19 @@ class Supervision {
     }
   }
 
+  // A child that has ended may have been a page server: what was missing then is zeros by now.
+  void WatchFilling() {
+    if (is_filled_) return;
+    const FillProgress filling = ReadFillProgress(FillRecordOf(options_.job_directory));
+    is_filled_ = filling.stage != FillStage::kFilling;
+    if (filling.stage != FillStage::kLost) return;
+    if (!job_status_) KillTree(options_.job_pid);
+    options_.notices(NoticeKind::kProblem, "killed '" + options_.job_name +
+                                               "': not all of its memory could be brought back (" +
+                                               filling.reason + "); 'holdfast resume " + options_.job_name +
+                                               "' starts it again from its snapshot");
+  }
+
   void StartWhatIsDue() {
     if (checkpoint_ || job_status_ || last_failed_) return;
     if (!stop_wanted_ && (!due_ || Clock::now() < *due_)) return;
@@ -198,6 +212,7 @@ class Supervision {
   Fd signals_;
   std::optional<TrackingShelf> shelf_;
   std::optional<int> job_status_;  // as waitpid gave it
+  bool is_filled_ = false;         // nothing of its memory is still to come
   std::optional<CheckpointProcess> checkpoint_;
   Clock::time_point checkpoint_started_;
   bool checkpoint_is_last_ = false;
@@ -216,25 +231,6 @@ Result<void> BecomeSubreaper() {
 
 Result<JobEnd> Supervise(const SupervisorOptions& options, const SignalFence& fence, JobOutput& output) {
   return Supervision(options, fence, output).Run();
-}
-
-void KillTree(pid_t root) {
-  static constexpr int kRoundsMax = 5;  // a tree that forks faster than this is stopped first
-  const Result<std::vector<pid_t>> first = ReadTree(root);
-  if (first) {
-    for (const pid_t pid : *first) ::kill(pid, SIGSTOP);
-  }
-  for (int round = 0; round < kRoundsMax; ++round) {
-    const Result<std::vector<pid_t>> tree = ReadTree(root);
-    if (!tree) break;
-    // Children first: a dead parent hides them from us.
-    for (auto pid = tree->rbegin(); pid != tree->rend(); ++pid) {
-      if (*pid != root) ::kill(*pid, SIGKILL);
-    }
-    if (tree->size() <= 1) break;
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
-  }
-  ::kill(root, SIGKILL);
 }
 
 }  // namespace holdfast

@@ -46,7 +46,4 @@ Result<void> BecomeSubreaper();
 // process.
 Result<JobEnd> Supervise(const SupervisorOptions& options, const SignalFence& fence, JobOutput& output);
 
-// SIGKILL for `root` and all its descendants.
-void KillTree(pid_t root);
-
 }  // namespace holdfast

@@ -116,6 +116,15 @@ Result<std::vector<PageRegion>> PagemapScanner::PrivatePages(uint64_t start, uin
   return Pages(start, end, {.inverted = kNoMemory, .returned = kPageHuge | kPageSwapped});
 }
 
+Result<std::vector<PageRegion>> PagemapScanner::Occupied(uint64_t start, uint64_t end) const {
+  std::vector<PageRegion> places;
+  TRY(Scan(start, end, {}, [&places](const PageRegion& region) -> Result<void> {
+    places.push_back(region);
+    return {};
+  }));
+  return places;
+}
+
 Result<bool> PagemapScanner::IsRegistered(uint64_t address) const {
   bool registered = false;
   const Query one{.any_of = 0, .returned = kPageWriteProtectAllowed, .pages_max = 1};

@@ -39,6 +39,8 @@ class PagemapScanner {
   // The private pages of [start, end): anonymous, or copied on write; not the file's own, not the shared zero
   // page; kPageHuge is told. In order of address.
   Result<std::vector<PageRegion>> PrivatePages(uint64_t start, uint64_t end) const;
+  // The places of [start, end) where there is something: a page of whatever kind, a swapped one, a guard.
+  Result<std::vector<PageRegion>> Occupied(uint64_t start, uint64_t end) const;
   // The guards in [start, end) (MADV_GUARD_INSTALL, Linux 6.13): places where any access is a fault.
   Result<std::vector<PageRegion>> Guards(uint64_t start, uint64_t end) const;
 

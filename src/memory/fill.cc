@@ -1,11 +1,6 @@
 #include "memory/fill.h"
 
 #include <fmt/format.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
-#include <sys/uio.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <utility>
@@ -14,19 +9,15 @@
 #include "base/limits.h"
 #include "base/page.h"
 #include "base/parallel.h"
-#include "base/units.h"
 #include "linux/pidfd.h"
 #include "linux/proc.h"
 #include "memory/drain.h"
 #include "memory/extent_reader.h"
+#include "memory/huge_pages.h"
 #include "memory/remote_memory.h"
 
 namespace holdfast {
 namespace {
-
-constexpr uint64_t kHugeBytes = 2 * kMiB;
-constexpr int kMadviseCollapse =
-    25;  // MADV_COLLAPSE, Linux 6.1; process_madvise takes it for other processes
 
 // Extents that one thread fills: those within one huge page's reach.
 struct Batch {
@@ -49,12 +40,6 @@ std::vector<Batch> MakeBatches(const std::vector<Extent>& extents) {
   return batches;
 }
 
-// A page of the range is there by now; the kernel brings the others in as part of a huge page.
-void Collapse(const Fd& pidfd, uint64_t address) {
-  iovec range{reinterpret_cast<void*>(address), kHugeBytes};
-  syscall(SYS_process_madvise, pidfd.get(), &range, 1, kMadviseCollapse, 0);
-}
-
 class Filler {
  public:
   Filler(const RemoteMemory& memory, const Fd& pidfd, const std::set<uint64_t>& skip,
@@ -72,7 +57,9 @@ class Filler {
     for (size_t i = batch.first; i < batch.first + batch.count; ++i) {
       TRY(FillExtent(extents[i], reader));
       bytes += extents[i].pages * kPageBytes;
-      if (i == batch.first && batch.is_huge()) Collapse(pidfd_, extents[i].address & ~(kHugeBytes - 1));
+      // A page of the range is there by now; the kernel brings the others in as part of a huge page.
+      if (i == batch.first && batch.is_huge())
+        CollapseHugePage(pidfd_, extents[i].address & ~(kHugeBytes - 1));
     }
     return bytes;
   }

@@ -22,6 +22,43 @@ EXIT = {
 }  # fmt: skip
 EXIT_CHECKPOINTED = 75
 
+# Of tests/programs, those whose memory has something to say, with their arguments.
+MEMORY_PROGRAMS = """
+slow_writer 64
+memory_churn all 48
+memory_churn mremap 32
+memory_churn dontneed 32
+memory_churn fixed 32
+memory_churn free 32
+memory_churn all 32 8
+random_memory 32
+sparse_memory
+huge_pages
+brk_shrink
+deep_stack
+growsdown_mapping
+dontfork_region
+wipeonfork_region
+guard_pages
+locked_memory
+prot_none_region
+private_file_mapping
+shared_file_mapping
+many_mappings
+shared_memory anonymous 8
+fork_storm
+exec_storm
+many_threads 16
+process_tree 8 4
+registers_hold
+rseq_counters
+syscalls_hold
+signal_state
+timers_go_on
+seccomp_filter
+other_user
+""".strip().splitlines()
+
 
 def find_binary():
     for variable in ("HOLDFAST_BINARY", "HOLDFAST"):

@@ -7,44 +7,9 @@ import time
 
 import pytest
 import world
+from harness import MEMORY_PROGRAMS
 
 PRECOPY = ("--capture", "precopy")  # small programs, too
-
-PROGRAMS = """
-slow_writer 64
-memory_churn all 48
-memory_churn mremap 32
-memory_churn dontneed 32
-memory_churn fixed 32
-memory_churn free 32
-memory_churn all 32 8
-random_memory 32
-sparse_memory
-huge_pages
-brk_shrink
-deep_stack
-growsdown_mapping
-dontfork_region
-wipeonfork_region
-guard_pages
-locked_memory
-prot_none_region
-private_file_mapping
-shared_file_mapping
-many_mappings
-shared_memory anonymous 8
-fork_storm
-exec_storm
-many_threads 16
-process_tree 8 4
-registers_hold
-rseq_counters
-syscalls_hold
-signal_state
-timers_go_on
-seccomp_filter
-other_user
-""".strip().splitlines()
 
 
 def tracked_mappings(pid):
@@ -57,7 +22,7 @@ def row_of(holdfast, snapshot):
     return next(row for row in holdfast.ok("snapshots", snapshot.split("@")[0]) if row["snapshot"] == snapshot)
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("program", MEMORY_PROGRAMS)
 def test_cycles(program, subject, holdfast):
     """Three snapshots in a row, a restart, one more, a restart from it and one from the middle."""
     name, *arguments = program.split()

@@ -88,11 +88,11 @@ TEST_F(MemoryRoundTrip, MissingPagesArePutInPlaceWhole) {
   ASSERT_OK(pidfd);
   Result<Fd> userfaultfd = CopyDescriptor(pidfd->get(), *number);
   ASSERT_OK(userfaultfd);
-  const Result<MissingPages> missing = MissingPages::Enable(*std::move(userfaultfd));
-  ASSERT_OK(missing);
+  const MissingPages missing(userfaultfd->get());
+  ASSERT_OK(missing.Enable(MissingPages::Events::kNone));
   const std::unique_ptr<BlockReader> blocks = store_->OpenBlocks(manifest).value();
   std::atomic<uint64_t> filled = 0;
-  ASSERT_OK(FillMemory(to.pid(), manifest.address_spaces.at(0), {}, manifest, *blocks, &*missing, filled));
+  ASSERT_OK(FillMemory(to.pid(), manifest.address_spaces.at(0), {}, manifest, *blocks, &missing, filled));
   ExpectSame(memory, from.pid(), to.pid());
 }
 

@@ -1,0 +1,92 @@
+#include "memory/fill_state.h"
+
+#include <utility>
+
+namespace holdfast {
+namespace {
+
+void Append(std::vector<MissingRange>& list, const std::vector<MissingRange>& more) {
+  list.insert(list.end(), more.begin(), more.end());
+}
+
+// What was missing in both places may be missing in this child: it has those mappings that were there when
+// its parent's were copied.
+std::shared_ptr<FilledSpace> Fork(const FilledSpace& parent, int userfaultfd) {
+  auto child = std::make_shared<FilledSpace>();
+  child->userfaultfd = userfaultfd;
+  child->stored = parent.stored;
+  child->missing = parent.missing;
+  for (const MissingRange& range : parent.went) {
+    uint64_t from = range.start;
+    for (const MissingRange& there : child->missing.Within(range.start, range.end)) {
+      if (from < there.start) child->missing.Add(range.Part(from, there.start));
+      from = there.end;
+    }
+    if (from < range.end) child->missing.Add(range.Part(from, range.end));
+  }
+  child->went = parent.went;
+  child->came = parent.came;
+  return child;
+}
+
+void Move(FilledSpace& space, uint64_t from, uint64_t to, uint64_t bytes) {
+  const std::vector<MissingRange> moved = space.missing.Take(from, from + bytes);
+  Append(space.went, moved);
+  Append(space.went, space.missing.Take(to, to + bytes));
+  for (const MissingRange& range : moved) {
+    space.came.push_back({range.start - from + to, range.end - from + to, range.stored});
+    space.missing.Add(space.came.back());
+  }
+}
+
+}  // namespace
+
+void FillState::Add(int userfaultfd, const AddressSpace& stored, MissingRanges missing) {
+  auto space = std::make_shared<FilledSpace>();
+  space->userfaultfd = userfaultfd;
+  space->stored = &stored;
+  space->missing = std::move(missing);
+  spaces_[userfaultfd] = std::move(space);
+}
+
+std::shared_ptr<FilledSpace> FillState::Find(int userfaultfd) const {
+  const auto found = spaces_.find(userfaultfd);
+  return found == spaces_.end() ? nullptr : found->second;
+}
+
+std::shared_ptr<FilledSpace> FillState::Apply(const FillJournal::Entry& entry) {
+  const std::shared_ptr<FilledSpace> space = Find(entry.userfaultfd);
+  if (space == nullptr) return nullptr;
+  const uint64_t start = entry.message.arg.remove.start;  // of an unmapped range, too
+  const uint64_t end = entry.message.arg.remove.end;
+  switch (entry.message.event) {
+    case UFFD_EVENT_FORK: {
+      const int userfaultfd = static_cast<int>(entry.message.arg.fork.ufd);
+      spaces_[userfaultfd] = Fork(*space, userfaultfd);
+      return spaces_[userfaultfd];
+    }
+    case UFFD_EVENT_REMAP:
+      Move(*space, entry.message.arg.remap.from, entry.message.arg.remap.to, entry.message.arg.remap.len);
+      break;
+    // Whoever forks beside a discard finds what was there or zeros: both are right.
+    case UFFD_EVENT_REMOVE:
+    case kFillDropped:
+      space->missing.Take(start, end);
+      break;
+    case UFFD_EVENT_UNMAP:
+      Append(space->went, space->missing.Take(start, end));
+      break;
+    case kFillSettled:
+      space->went.clear();
+      space->came.clear();
+      break;
+    case kFillEnded:
+      spaces_.erase(entry.userfaultfd);
+      break;
+    default:
+      break;
+  }
+  return nullptr;
+}
+
+}  // namespace holdfast

@@ -1,0 +1,43 @@
+// What is missing where, while a job runs that is being filled: follows the entries of a journal, so that
+// whoever reads the same journal comes to know the same.
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "memory/fill_journal.h"
+#include "memory/missing_ranges.h"
+#include "store/manifest.h"
+
+namespace holdfast {
+
+// One address space that memory is missing in.
+struct FilledSpace {
+  int userfaultfd = -1;
+  const AddressSpace* stored = nullptr;  // what its memory is to be
+  MissingRanges missing;
+  // Since the last time that no change was under way: what is not missing any more at its place, as that was
+  // unmapped or moved, and what has been moved to where it is. A fork whose event comes now may have been
+  // before any of it.
+  std::vector<MissingRange> went;
+  std::vector<MissingRange> came;
+  std::atomic<bool> gone{false};  // no process has it any more
+};
+
+// Not thread-safe.
+class FillState {
+ public:
+  void Add(int userfaultfd, const AddressSpace& stored, MissingRanges missing);
+  // What the entry says. The space that a fork brings; else null.
+  std::shared_ptr<FilledSpace> Apply(const FillJournal::Entry& entry);
+
+  std::shared_ptr<FilledSpace> Find(int userfaultfd) const;
+  const std::map<int, std::shared_ptr<FilledSpace>>& spaces() const { return spaces_; }
+
+ private:
+  std::map<int, std::shared_ptr<FilledSpace>> spaces_;  // by descriptor
+};
+
+}  // namespace holdfast

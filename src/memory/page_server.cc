@@ -1,0 +1,323 @@
+#include "memory/page_server.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <shared_mutex>
+#include <thread>
+#include <utility>
+
+#include "base/fd.h"
+#include "base/page.h"
+#include "base/parallel.h"
+#include "base/units.h"
+#include "linux/missing_pages.h"
+#include "memory/page_giver.h"
+#include "memory/thread_priority.h"
+
+namespace holdfast {
+namespace {
+
+using Space = std::shared_ptr<FilledSpace>;
+
+constexpr auto kNap = std::chrono::microseconds(100);
+
+class Server {
+ public:
+  Server(const PageServerPlan& plan, FillJournal& journal, int companion)
+      : plan_(plan), journal_(journal), companion_(companion) {}
+
+  Result<PageServerReport> Serve() {
+    wake_ = Fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (!wake_.valid()) return FailErrno("eventfd");
+    TakeOver();
+    StartThreads();
+    Take(Place::kInFront);
+    const Served served = Listen();
+    StopThreads();
+    if (error_) return *std::move(error_);
+    return PageServerReport{served, giver_.touched()};
+  }
+
+ private:
+  // Comes to know what a predecessor knew. Whoever waits for it asks again.
+  void TakeOver() {
+    for (const PageServerPlan::Space& space : plan_.spaces) {
+      state_.Add(space.userfaultfd, *space.stored, space.missing);
+    }
+    journal_.Reload();
+    for (size_t i = 0; i < journal_.size(); ++i) state_.Apply(journal_[i]);
+    CloseWhatEndedLast();
+    if (journal_.size() == 0) return;
+    for (const auto& [userfaultfd, space] : state_.spaces()) MissingPages(userfaultfd).WakeAll();
+  }
+
+  // It may have been killed between the last mark and what the mark is about. The number may be another
+  // file's by now.
+  void CloseWhatEndedLast() const {
+    if (journal_.size() == 0) return;
+    const FillJournal::Entry& last = journal_[journal_.size() - 1];
+    if (last.message.event == kFillEnded && MissingPages(last.userfaultfd).IsOpen()) close(last.userfaultfd);
+  }
+
+  void StartThreads() {
+    for (unsigned i = 0; i < CoreCount(); ++i) {
+      threads_.emplace_back([this] { AnswerFaults(); });
+      threads_.emplace_back([this, i] { BringInAll(/*first=*/i == 0); });
+    }
+  }
+
+  void StopThreads() {
+    {
+      const std::lock_guard lock(queue_mutex_);
+      stopping_ = true;
+    }
+    queue_changed_.notify_all();
+    for (std::thread& thread : threads_) thread.join();
+  }
+
+  // ---- The thread that reads what the job does ----
+
+  Served Listen() {
+    while (!state_.spaces().empty() && !stopping_) {
+      std::vector<pollfd> wait{{.fd = companion_, .events = POLLIN, .revents = 0},
+                               {.fd = wake_.get(), .events = POLLIN, .revents = 0}};
+      for (const auto& [userfaultfd, space] : state_.spaces())
+        wait.push_back({.fd = userfaultfd, .events = POLLIN, .revents = 0});
+      const int ready = poll(wait.data(), wait.size(), Settle() ? kIdleMilliseconds : 1);
+      if (ready > 0 && wait[0].revents != 0) return Served::kAlone;
+      for (size_t i = 2; i < wait.size(); ++i) {
+        if (wait[i].revents != 0) ReadMessages(wait[i].fd);
+      }
+      eventfd_t ignored = 0;
+      eventfd_read(wake_.get(), &ignored);
+      LetGo();
+    }
+    return Served::kFilled;
+  }
+
+  // The gate is ours alone from before the job is let go on until it is known what it has done: no page may
+  // be put by what was known before.
+  void ReadMessages(int userfaultfd) {
+    constexpr int kMessagesMax = 64;  // then others have their turn
+    for (int i = 0; i < kMessagesMax; ++i) {
+      const std::unique_lock gate(gate_);
+      uffd_msg& message = journal_.Next(userfaultfd);
+      if (!MissingPages(userfaultfd).Read(message)) return;
+      if (message.event == UFFD_EVENT_PAGEFAULT) {
+        Enqueue(state_.Find(userfaultfd), message.arg.pagefault.address & ~(kPageBytes - 1));
+        continue;
+      }
+      const FillJournal::Entry& entry = journal_.Keep();
+      Space child;
+      {
+        const std::lock_guard lock(giver_.mutex());
+        child = state_.Apply(entry);
+      }
+      if (child != nullptr) DropUnmapped(*child);
+    }
+  }
+
+  // A child that was forked while other changes were under way has some of the mappings only.
+  void DropUnmapped(const FilledSpace& child) {
+    std::vector<MissingRange> doubtful = child.went;
+    doubtful.insert(doubtful.end(), child.came.begin(), child.came.end());
+    for (const MissingRange& range : doubtful) DropUnmapped(child.userfaultfd, range.start, range.end);
+  }
+
+  void DropUnmapped(int userfaultfd, uint64_t start, uint64_t end) {
+    if (MissingPages(userfaultfd).IsRegistered(start, end)) return;
+    if (end - start > kPageBytes) {
+      const uint64_t middle = start + (end - start) / kPageBytes / 2 * kPageBytes;
+      DropUnmapped(userfaultfd, start, middle);
+      DropUnmapped(userfaultfd, middle, end);
+      return;
+    }
+    const std::lock_guard lock(giver_.mutex());
+    state_.Apply(journal_.Mark(userfaultfd, kFillDropped, start, end));
+  }
+
+  // Whether no change is under way anywhere, as far as it matters.
+  bool Settle() {
+    bool settled = true;
+    for (const auto& [userfaultfd, space] : state_.spaces()) {
+      if (space->went.empty() && space->came.empty()) continue;
+      if (MissingPages(userfaultfd).IsChanging()) {
+        settled = false;
+        continue;
+      }
+      const std::lock_guard lock(giver_.mutex());
+      state_.Apply(journal_.Mark(userfaultfd, kFillSettled));
+    }
+    return settled;
+  }
+
+  // Of address spaces that are filled or gone. A fork that we have not read of does not matter: it came after
+  // the last page was given, as none is given meanwhile. The mark comes before the deed: who takes over
+  // between the two finds nothing to do for it.
+  void LetGo() {
+    std::vector<Space> over;
+    for (const auto& [userfaultfd, space] : state_.spaces()) {
+      if (space->gone || (space->went.empty() && giver_.IsFilled(*space))) over.push_back(space);
+    }
+    for (const Space& space : over) {
+      const std::unique_lock gate(gate_);
+      space->gone = true;
+      state_.Apply(journal_.Mark(space->userfaultfd, kFillEnded));
+      close(space->userfaultfd);
+    }
+  }
+
+  // ---- Threads that put pages ----
+
+  struct Fault {
+    Space space;
+    uint64_t page = 0;
+  };
+
+  void Enqueue(Space space, uint64_t page) {
+    if (space == nullptr) return;
+    {
+      const std::lock_guard lock(queue_mutex_);
+      queue_.push_back({std::move(space), page});
+    }
+    queue_changed_.notify_one();
+  }
+
+  std::optional<Fault> NextFault() {
+    std::unique_lock lock(queue_mutex_);
+    queue_changed_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+    if (stopping_) return std::nullopt;
+    Fault fault = std::move(queue_.front());
+    queue_.pop_front();
+    return fault;
+  }
+
+  void AnswerFaults() {
+    Take(Place::kInFront);
+    ExtentReader reader(plan_.manifest, plan_.blocks);
+    while (const std::optional<Fault> fault = NextFault()) {
+      Result<Outcome> outcome = giver_.Answer(*fault->space, fault->page, reader);
+      while (outcome && *outcome == Outcome::kAgain && !stopping_) {
+        std::this_thread::sleep_for(kNap);
+        outcome = giver_.Answer(*fault->space, fault->page, reader);
+      }
+      Note(*fault->space, outcome);
+    }
+  }
+
+  // A step behind those of the job that wait, or work.
+  void BringInAll(bool first) {
+    Take(Place::kBehind);
+    ExtentReader reader(plan_.manifest, plan_.blocks);
+    if (first) BringInFirst(reader);
+    while (!stopping_) {
+      const std::optional<Span> span = NextSpan();
+      if (!span) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        continue;
+      }
+      const Result<Outcome> outcome = giver_.Fill(*span->space, span->start, span->end, reader);
+      Note(*span->space, outcome);
+      if (outcome && *outcome == Outcome::kAgain) std::this_thread::sleep_for(kNap);
+    }
+  }
+
+  void BringInFirst(ExtentReader& reader) {
+    for (const Touch& touch : plan_.first) {
+      for (const PageServerPlan::Space& planned : plan_.spaces) {
+        if (stopping_ || planned.stored->pid != touch.pid) continue;
+        const Space space = FindSpace(planned.userfaultfd);
+        if (space == nullptr || space->stored != planned.stored) continue;
+        Note(*space, giver_.Fill(*space, touch.address, touch.address + kPageBytes, reader));
+      }
+    }
+  }
+
+  Space FindSpace(int userfaultfd) {
+    const std::shared_lock gate(gate_);
+    return state_.Find(userfaultfd);
+  }
+
+  struct Span {
+    Space space;
+    uint64_t start = 0;
+    uint64_t end = 0;
+  };
+
+  // One huge page's reach, round after round through all spaces: what could not be given is met again.
+  std::optional<Span> NextSpan() {
+    constexpr uint64_t kSpanBytes = 2 * kMiB;
+    const std::shared_lock gate(gate_);
+    const std::lock_guard lock(cursor_mutex_);
+    for (size_t tries = 0; tries <= state_.spaces().size(); ++tries) {
+      auto at = state_.spaces().lower_bound(cursor_space_);
+      if (at == state_.spaces().end()) {
+        cursor_space_ = 0;
+        cursor_address_ = 0;
+        at = state_.spaces().begin();
+        if (at == state_.spaces().end()) return std::nullopt;
+      }
+      if (at->first != std::exchange(cursor_space_, at->first)) cursor_address_ = 0;
+      const std::optional<MissingRange> next = giver_.FirstFrom(*at->second, cursor_address_);
+      if (next && !at->second->gone) {
+        cursor_address_ = (next->start / kSpanBytes + 1) * kSpanBytes;
+        return Span{at->second, next->start, cursor_address_};
+      }
+      cursor_space_ = at->first + 1;
+      cursor_address_ = 0;
+    }
+    return std::nullopt;
+  }
+
+  void Note(FilledSpace& space, const Result<Outcome>& outcome) {
+    if (!outcome) {
+      const std::lock_guard lock(queue_mutex_);
+      if (!error_) error_ = outcome.error();
+      stopping_ = true;
+      queue_changed_.notify_all();
+    } else if (*outcome == Outcome::kGone) {
+      space.gone = true;
+    } else if (*outcome == Outcome::kAgain || !giver_.IsFilled(space)) {
+      return;
+    }
+    eventfd_write(wake_.get(), 1);
+  }
+
+  static constexpr int kIdleMilliseconds = 100;
+
+  const PageServerPlan& plan_;
+  FillJournal& journal_;
+  const int companion_;
+  Fd wake_;
+  ChangeGate gate_;
+  FillState state_;  // changed by the reading thread only, with the gate its own
+  PageGiver giver_{gate_};
+  std::vector<std::thread> threads_;
+  std::mutex queue_mutex_;
+  std::condition_variable queue_changed_;
+  std::deque<Fault> queue_;
+  std::atomic<bool> stopping_{false};
+  std::optional<Error> error_;
+  std::mutex cursor_mutex_;
+  int cursor_space_ = 0;
+  uint64_t cursor_address_ = 0;
+};
+
+}  // namespace
+
+Result<PageServerReport> ServePages(const PageServerPlan& plan, FillJournal& journal, int companion) {
+  return Server(plan, journal, companion).Serve();
+}
+
+}  // namespace holdfast

@@ -1,0 +1,53 @@
+// Fills a job that runs already: answers for pages that it touches and that are missing, and brings in
+// everything else meanwhile. Whatever the job does to its memory at the same time (fork, move, discard,
+// unmap, exec, end), no place ever gets anything but what belongs there. The design:
+// docs/decisions/0009-lazy-restart.md.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "base/result.h"
+#include "memory/fill_journal.h"
+#include "memory/missing_ranges.h"
+#include "store/store.h"
+
+namespace holdfast {
+
+// A stored page that a process touched.
+struct Touch {
+  int32_t pid = 0;  // AddressSpace::pid
+  uint64_t address = 0;
+};
+
+// All of it outlives the server.
+struct PageServerPlan {
+  struct Space {
+    int userfaultfd = -1;  // MissingPages::Events::kAll, registered
+    const AddressSpace* stored = nullptr;
+    MissingRanges missing;
+  };
+  const Manifest& manifest;
+  const BlockReader& blocks;
+  std::vector<Space> spaces;
+  std::vector<Touch> first;  // what to bring in before all else, in this order
+};
+
+enum class Served {
+  kFilled,  // nothing is missing any more, and the descriptors are closed
+  kAlone,   // the companion has ended
+};
+
+struct PageServerReport {
+  Served served = Served::kFilled;
+  std::vector<Touch> touched;  // what the job waited for, in order; a limited number
+};
+
+// Serves from where the journal stands, until one of both. `companion`: a pidfd of a process that shares our
+// table of descriptors. When the stored memory cannot be read, the error is returned, and somebody must end
+// the job before the last descriptor is closed. Requires: a single thread; nobody else reads the descriptors.
+Result<PageServerReport> ServePages(const PageServerPlan& plan, FillJournal& journal, int companion);
+
+}  // namespace holdfast
