@@ -80,9 +80,15 @@ class Holdfast:
             "capture": report["capture"],
         }
 
-    def resume(self, store):
-        report, wall_ms = self.ask("resume", JOB, "--detach", store=store)
+    def resume(self, store, memory="--eager"):
+        """`memory`: all of it before the job runs (--eager), or while it does (--lazy)."""
+        report, wall_ms = self.ask("resume", JOB, "--detach", memory, store=store)
         return {"wall_ms": wall_ms, "restart_ms": report["restart_ms"], "pid": report["pid"]}, report["supervisor_pid"]
+
+    @staticmethod
+    def is_filled(store):
+        record = pathlib.Path(store, "jobs", JOB, "filling")
+        return not record.exists() or record.read_text() == "filled\n"
 
     @staticmethod
     def await_end(supervisor):

@@ -14,10 +14,11 @@ from processes import Failed
 SOURCE = pathlib.Path(__file__).resolve().parent / "programs" / "workload.c"
 
 # The control block of programs/workload.c.
-TOUCH, FORK, CHECKSUM, WRITE, REST = range(1, 6)
+TOUCH, FORK, CHECKSUM, WRITE, REST, READ = range(1, 7)
 FORKS_MAX = 32
 COMMAND, ARGUMENT, CHECKSUM_AT, BEAT_WORST, FORK_NS, WRITERS = 0, 8, 16, 24, 32, 32 + 8 * FORKS_MAX
-WRITER_BYTES = 16
+WRITER_BYTES, WRITERS_MAX = 16, 64
+READ_NS, READS_MAX = WRITERS + WRITER_BYTES * WRITERS_MAX, 16384
 
 SAMPLE_SECONDS = 0.02
 
@@ -145,6 +146,11 @@ class Workload:
             process.finish()
             sums = [total + ns / 1e6 for total, ns in zip(sums, process.read(FORK_NS, count))]
         return sums
+
+    def read_us(self, count=READS_MAX):
+        """How long `count` reads of single words all over the memory took, in us."""
+        self.tell(READ, count)
+        return [ns / 1e3 for process in self.processes for ns in process.read(READ_NS, count)]
 
     def forget_stalls(self):
         for process in self.processes:

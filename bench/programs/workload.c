@@ -18,10 +18,10 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { kPageBytes = 4096, kHugeBytes = 2 << 20, kThreadsMax = 64, kForksMax = 32 };
+enum { kPageBytes = 4096, kHugeBytes = 2 << 20, kThreadsMax = 64, kForksMax = 32, kReadsMax = 16384 };
 
 // The layout is read by bench/workload.py. The main thread obeys `command` and sets it back to 0.
-enum { kNone, kTouch, kFork, kChecksum, kWrite, kRest };
+enum { kNone, kTouch, kFork, kChecksum, kWrite, kRest, kRead };
 static volatile struct {
   uint64_t command, argument;
   uint64_t checksum;
@@ -31,6 +31,7 @@ static volatile struct {
     uint64_t pages_written;
     uint64_t worst_ns;  // the longest time that one page took
   } writer[kThreadsMax];
+  uint64_t read_ns[kReadsMax];  // how long each of the last reads took
 } control;
 
 static char* memory;
@@ -102,6 +103,20 @@ static void TimeForks(uint64_t count) {
   }
 }
 
+// Of one word each, of pages that come in no order.
+static void TimeReads(uint64_t count) {
+  uint64_t x = 1;
+  for (uint64_t i = 0; i < count && i < kReadsMax; ++i) {
+    x ^= x << 13;
+    x ^= x >> 7;
+    x ^= x << 17;
+    volatile char* page = memory + x % (memory_bytes / kPageBytes) * kPageBytes;
+    uint64_t start = Now();
+    (void)*page;
+    control.read_ns[i] = Now() - start;
+  }
+}
+
 static void Rest(void) {
   pthread_mutex_lock(&mutex);
   ++resting;
@@ -152,6 +167,9 @@ static void Obey(uint64_t command) {
       break;
     case kRest:
       LetWrite(0);
+      break;
+    case kRead:
+      TimeReads(control.argument);
       break;
   }
 }
