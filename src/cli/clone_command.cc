@@ -10,6 +10,7 @@
 #include "cli/started_job.h"
 #include "job/clone_job.h"
 #include "job/remove_job.h"
+#include "linux/signal_names.h"
 
 namespace holdfast {
 
