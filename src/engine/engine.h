@@ -45,6 +45,8 @@ struct CheckpointOptions {
   int64_t began_ms = 0;
   bool private_files = false;  // it has them: RestoreOptions::private_files
   bool stop_job = false;       // leave the tree dead (SIGKILL) after the snapshot is committed
+  // Not 0: a full snapshot, without a parent, when the so many less one before it were deltas.
+  uint64_t full_every = 0;
   CaptureWay capture = CaptureWay::kAuto;
   // Not null: what the last checkpoint left; used up in any case, and filled anew when there is a snapshot.
   KeptTracking* tracking = nullptr;

@@ -56,6 +56,7 @@ CheckpointOptions EngineOptions(const CheckpointRequest& request, const JobRecor
   };
   options.private_files = record.private_files;
   options.stop_job = request.stop;
+  options.full_every = request.full_every;
   options.capture = request.capture;
   options.progress = request.progress;
   return options;
