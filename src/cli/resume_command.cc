@@ -35,19 +35,21 @@ CommandText Text() {
       .name = "resume",
       .summary = "restart a job from a snapshot, hot",
       .usage = "",
-      .details = {"Puts back the files that the job had open for writing, restores its processes with all of "
-                  "their memory and lets them run on; then stands by them as 'run' does: interval, log, "
-                  "signals, exit "
-                  "status. A job that still runs is not resumed; 'rollback' stops it first.",
-                  "NAME alone is the job's present: its newest snapshot, or the earlier one that it was last "
-                  "restarted "
-                  "from, if none was taken since.",
-                  "The processes get the pids that they had. When one of them is taken, --pid-mode new-ns "
-                  "restores into a pid namespace of its own. Ends that lay outside of the job are replaced: "
-                  "terminals by a "
-                  "terminal of ours, pipes it wrote to by its log, the pipe on its stdin by the file or pipe "
-                  "on ours, other "
-                  "pipes it read from by /dev/null."},
+      .details =
+          {"Puts back the files that the job had open for writing, restores its processes with all of "
+           "their memory and lets them run on; then stands by them as 'run' does: snapshots, log, "
+           "signals, exit "
+           "status. When snapshots are taken is as before, but for what is given here ('holdfast run --help' "
+           "explains it). A job that still runs is not resumed; 'rollback' stops it first.",
+           "NAME alone is the job's present: its newest snapshot, or the earlier one that it was last "
+           "restarted "
+           "from, if none was taken since.",
+           "The processes get the pids that they had. When one of them is taken, --pid-mode new-ns "
+           "restores into a pid namespace of its own. Ends that lay outside of the job are replaced: "
+           "terminals by a "
+           "terminal of ours, pipes it wrote to by its log, the pipe on its stdin by the file or pipe "
+           "on ours, other "
+           "pipes it read from by /dev/null."},
       .examples = {{"holdfast resume train", "where it stood, here"},
                    {"holdfast resume train@3 --detach", "from the third one, in the background"},
                    {"holdfast resume train --where epoch=12", "from the newest with this annotation"},

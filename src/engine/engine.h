@@ -72,6 +72,15 @@ Result<std::vector<Obstacle>> Preflight(const CheckpointOptions& options);
 // the store is as it was.
 Result<Manifest> Checkpoint(Store& store, const CheckpointOptions& options);
 
+// What a checkpoint of the running tree would have to save now. Quick, and nothing stands still for it.
+struct UnsavedMemory {
+  bool tracked = false;          // the writes of at least one process are tracked
+  uint64_t written_bytes = 0;    // by those processes, in memory of their own, since the tracking began
+  uint64_t untracked_bytes = 0;  // resident in all others
+};
+// `tracking`: what the last checkpoint left; its descriptors are not needed, but somebody must hold them.
+Result<UnsavedMemory> MeasureUnsaved(pid_t root_pid, const KeptTracking& tracking);
+
 // An end outside the job that one of its descriptors leads to. At a restart something of ours takes its
 // place.
 struct ExternalResource {
