@@ -52,6 +52,27 @@ def test_each_snapshot_says_what_it_was_taken_for(subject, holdfast):
     assert triggers_of(holdfast, job.name)[-1] == "stop"
 
 
+def test_a_large_job_is_stopped_by_a_sigterm(subject, holdfast):
+    """It takes a while to be gone: no time for another checkpoint of it."""
+    job = subject("slow_writer", 640)
+    run = holdfast.start("run", "--name", job.name, "--", *job.command)
+    job.wait_ready()
+    run.terminate()
+    assert run.wait(world.HANG_GUARD_S) == EXIT_CHECKPOINTED, run.output.read_text()
+    assert triggers_of(holdfast, job.name) == ["stop"]
+
+
+def test_a_large_job_is_stopped_by_hand_between_snapshots(subject, holdfast):
+    """The next one on the interval waits already."""
+    job = subject("slow_writer", 640)
+    run = holdfast.start("run", "--name", job.name, "--every", "100ms", "--", *job.command)
+    job.wait_ready()
+    wait_for_snapshots(holdfast, job.name, 2, "interval")
+    stopped = job.checkpoint("--stop")["snapshot"]
+    assert run.wait(world.HANG_GUARD_S) == EXIT_CHECKPOINTED, run.output.read_text()
+    assert holdfast.row(job.name)["newest"] == stopped, run.output.read_text()
+
+
 def test_a_signal_takes_a_snapshot_and_is_not_the_jobs(subject, holdfast):
     """USR1 would be the end of this job."""
     job = subject("prints_numbers").run("--on-signal", "USR1")
