@@ -24,6 +24,7 @@ struct Flags {
   std::vector<std::string> tags;
   std::string capture = "auto";
   bool stop = false;
+  uint64_t full_every = 0;
 };
 
 Result<CheckpointRequest> MakeRequest(const Flags& flags, Progress* progress) {
@@ -42,6 +43,7 @@ Result<CheckpointRequest> MakeRequest(const Flags& flags, Progress* progress) {
   request.annotations = TRY(ParsePairs(flags.tags));
   if (!flags.note.empty()) request.annotations["note"] = flags.note;
   request.stop = flags.stop;
+  request.full_every = flags.full_every;
   request.capture = flags.capture == "twin"      ? CaptureWay::kTwin
                     : flags.capture == "copy"    ? CaptureWay::kCopy
                     : flags.capture == "precopy" ? CaptureWay::kPreCopy
@@ -131,6 +133,11 @@ void AddCheckpointCommand(CommandLine& line) {
       ->expected(1)
       ->take_all();
   command.add_flag("--stop", flags->stop, "Leave the job stopped once the snapshot is committed");
+  command
+      .add_option("--full-every", flags->full_every,
+                  "A full one, without a parent, when the COUNT-1 before it were deltas; 1: in any case")
+      ->type_name("COUNT")
+      ->check(CLI::PositiveNumber.description(""));
   command.add_option("--capture", flags->capture, "How memory is captured; auto chooses by what it measures")
       ->type_name("auto|precopy|twin|copy")
       ->check(CLI::IsMember({"auto", "precopy", "twin", "copy"}));

@@ -10,6 +10,7 @@
 #include "cli/started_job.h"
 #include "job/clone_job.h"
 #include "job/remove_job.h"
+#include "linux/signal_names.h"
 
 namespace holdfast {
 
@@ -55,6 +56,7 @@ Result<StartedJob> StartClone(const GlobalOptions& global, const SnapshotId& ori
 
 Result<int> Run(const GlobalOptions& global, const Flags& flags) {
   const int signal = flags.signal.empty() ? 0 : TRY(ParseSignal(flags.signal));
+  TRY(ParseTriggers(flags.resume.triggers));  // before anything is made for it
   SnapshotId original = TRY(ParseSnapshotId(flags.snapshot));
   original = TRY(TRY(global.OpenStore()).Resolve(original));  // the same one for all
   Json started = Json::array();
@@ -121,7 +123,7 @@ void AddCloneCommand(CommandLine& line) {
       ->take_all();
   command.add_option("--signal", flags->signal, "Send it to the clone's first process once it runs")
       ->type_name("SIGNAL");
-  command.add_option("-e,--every", flags->resume.every, "Take a snapshot this often")->type_name("DURATION");
+  AddTriggerOptions(command, flags->resume.triggers);
   command.add_option("-k,--keep", flags->resume.keep, "Keep the newest COUNT snapshots")->type_name("COUNT");
 }
 

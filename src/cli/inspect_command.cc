@@ -9,6 +9,8 @@
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/snapshot_json.h"
+#include "cli/trigger_options.h"
+#include "job/job_book.h"
 
 namespace holdfast {
 
@@ -102,16 +104,30 @@ void PrintInside(const Manifest& manifest, const ProcessInfo& process) {
   for (const std::string& variable : process.environment) fmt::print("  {}\n", variable);
 }
 
+// Of the job that the snapshot is of; nothing when this machine knows no such job.
+std::optional<TriggerSettings> TriggersOf(const Store& store, const std::string& name) {
+  const Result<JobRecord> record = JobBook(store.JobsDirectory()).Load(name);
+  if (!record) return std::nullopt;
+  return record->triggers;
+}
+
 Result<int> Run(const GlobalOptions& global, const Flags& flags) {
   const Store store = TRY(global.OpenStore());
   const SnapshotId id = TRY(FindSnapshot(store, flags.snapshot));
   const SnapshotSummary summary = TRY(FindSummary(store, id));
   const Manifest manifest = TRY(store.Load(id));
+  const std::optional<TriggerSettings> triggers = TriggersOf(store, id.lineage);
   if (global.json) {
-    PrintJson(ManifestToJson(manifest, summary));
+    Json json = ManifestToJson(manifest, summary);
+    json["triggers"] = triggers ? TriggersToJson(*triggers) : Json(nullptr);
+    PrintJson(json);
     return 0;
   }
   PrintOverview(manifest, summary);
+  if (triggers) {
+    const std::string when = DescribeTriggers(*triggers);
+    fmt::print("  snapshots of {}: {}\n", id.lineage, when.empty() ? "by hand" : when);
+  }
   PrintProcesses(manifest);
   PrintSharedMemory(manifest);
   PrintFiles(manifest);
@@ -130,7 +146,7 @@ CommandText Text() {
           {"Where and when it was taken and what that cost; its processes, shared memory and the files that "
            "it "
            "puts back. With --all (and always with --json) also every process's memory map, open files and "
-           "environment, which may hold secrets."},
+           "environment, which may hold secrets. And when snapshots of the job are taken by themselves."},
       .examples = {{"holdfast inspect train", "the newest snapshot"},
                    {"holdfast inspect train@3 --all", "every mapping, file and variable"},
                    {"holdfast inspect train@3 --json | jq '.processes[].command'", "for a script"}},

@@ -4,11 +4,11 @@
 #include <filesystem>
 
 #include "base/clock.h"
-#include "base/units.h"
 #include "cli/command_line.h"
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/store_location.h"
+#include "cli/trigger_options.h"
 #include "job/job_list.h"
 
 namespace holdfast {
@@ -31,7 +31,8 @@ Json RowToJson(const JobRow& row) {
           {"exit_status", exited ? Json(row.ending->exit_status) : Json(nullptr)},
           {"snapshots", row.snapshots},
           {"newest", row.newest ? Json(row.newest->ToString()) : Json(nullptr)},
-          {"every_s", row.record.every_s}};
+          {"every_s", row.record.triggers.every_s},
+          {"triggers", TriggersToJson(row.record.triggers)}};
 }
 
 void PrintTable(const std::vector<JobRow>& rows) {
@@ -48,12 +49,12 @@ void PrintTable(const std::vector<JobRow>& rows) {
   for (const JobRow& row : rows) {
     const bool exited = row.ending && row.ending->kind == JobEnding::Kind::kExited;
     std::string state(JobStateName(row.state));
+    const std::string rhythm = DescribeRhythm(row.record.triggers);
     if (exited) state += fmt::format(" ({})", row.ending->exit_status);
     table.Row({row.record.name, state, Lives(row) ? std::to_string(row.record.job.pid) : "-",
                row.record.started_ms == 0 ? "-" : FormatAge(row.record.started_ms, now),
-               row.record.every_s > 0 ? FormatMilliseconds(row.record.every_s * 1000) : "-",
-               std::to_string(row.snapshots), row.newest ? row.newest->ToString() : "-",
-               FormatCommand(row.record.command)});
+               rhythm.empty() ? "-" : rhythm, std::to_string(row.snapshots),
+               row.newest ? row.newest->ToString() : "-", FormatCommand(row.record.command)});
   }
   table.Print();
 }

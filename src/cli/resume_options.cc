@@ -2,7 +2,6 @@
 
 #include <CLI/CLI.hpp>
 
-#include "cli/arguments.h"
 #include "cli/output.h"
 #include "cli/progress_display.h"
 #include "cli/started_job.h"
@@ -20,7 +19,7 @@ Result<ResumeOptions> OptionsOf(const GlobalOptions& global, const SnapshotId& s
   options.keep_files = flags.keep_files;
   if (flags.lazy) options.memory = MemoryComes::kLater;
   if (flags.eager) options.memory = MemoryComes::kBefore;
-  if (!flags.every.empty()) options.every_s = TRY(ParseInterval(flags.every));
+  options.triggers = TRY(ParseTriggers(flags.triggers));
   options.keep = flags.keep;
   options.notices = PrintedNotices(global.quiet);
   return options;
@@ -58,8 +57,7 @@ Result<int> ResumeAsTold(const GlobalOptions& global, const SnapshotId& snapshot
 }
 
 void AddResumeOptions(CLI::App& command, ResumeFlags& flags) {
-  command.add_option("-e,--every", flags.every, "Take a snapshot this often; as before when not given")
-      ->type_name("DURATION");
+  AddTriggerOptions(command, flags.triggers);
   command.add_option("-k,--keep", flags.keep, "Keep the newest COUNT snapshots; as before when not given")
       ->type_name("COUNT");
   command.add_flag("-d,--detach", flags.detach,

@@ -7,12 +7,13 @@
 #include <string>
 
 #include "cli/command_line.h"
+#include "cli/trigger_options.h"
 #include "job/resume_job.h"
 
 namespace holdfast {
 
 struct ResumeFlags {
-  std::string every;
+  TriggerFlags triggers;  // what is not given stays as it was
   std::optional<uint64_t> keep;
   std::string pid_mode = "same";
   bool keep_files = false;

@@ -36,6 +36,7 @@ Result<int> Run(const GlobalOptions& global, const Flags& flags) {
         .WithHint("'holdfast snapshots " + id.lineage +
                   " --graph' shows them; for example holdfast rollback " + id.lineage + "@3");
   }
+  TRY(ParseTriggers(flags.resume.triggers));  // before anything is stopped for it
   TRY(Stop(global, id, flags.discard));
   return ResumeAsTold(global, id, flags.resume);
 }

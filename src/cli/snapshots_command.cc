@@ -11,6 +11,7 @@
 #include "cli/snapshot_json.h"
 #include "job/annotation_filter.h"
 #include "job/job_book.h"
+#include "policy/trigger_source.h"
 
 namespace holdfast {
 
@@ -27,10 +28,16 @@ std::string FormatAnnotations(const std::map<std::string, std::string>& annotati
   std::string text;
   if (const auto note = annotations.find("note"); note != annotations.end()) text = note->second;
   for (const auto& [key, value] : annotations) {
-    if (key == "note") continue;
+    if (key == "note" || key == kTriggerAnnotation) continue;
     text += fmt::format("{}{}={}", text.empty() ? "" : "  ", key, value);
   }
   return text;
+}
+
+// What made the supervisor take it; one that somebody asked for has none.
+std::string TriggerOf(const SnapshotSummary& snapshot) {
+  const auto trigger = snapshot.annotations.find(kTriggerAnnotation);
+  return trigger == snapshot.annotations.end() ? "-" : trigger->second;
 }
 
 void PrintTable(const std::vector<SnapshotSummary>& snapshots) {
@@ -43,6 +50,7 @@ void PrintTable(const std::vector<SnapshotSummary>& snapshots) {
                {"MEMORY", Align::kRight},
                {"STORED", Align::kRight},
                {"PROCESSES", Align::kRight},
+               {"TRIGGER"},
                {"NOTE"}});
   const int64_t now = WallClockMs();
   for (const SnapshotSummary& snapshot : snapshots) {
@@ -50,7 +58,7 @@ void PrintTable(const std::vector<SnapshotSummary>& snapshots) {
                FormatAge(snapshot.created_ms, now), FormatMilliseconds(snapshot.figures.freeze_ms),
                FormatMilliseconds(snapshot.figures.drain_ms), FormatBytes(snapshot.figures.bytes_captured),
                FormatBytes(snapshot.figures.bytes_stored), std::to_string(snapshot.process_count),
-               FormatAnnotations(snapshot.annotations)});
+               TriggerOf(snapshot), FormatAnnotations(snapshot.annotations)});
   }
   table.Print();
 }
@@ -111,13 +119,17 @@ CommandText Text() {
       .usage = "",
       .details =
           {"Oldest first. FREEZE: how long the job stood still; DRAIN: how long saving took while it ran on; "
-           "MEMORY: what was captured; STORED: what the snapshot added to the store.",
+           "MEMORY: what was captured; STORED: what the snapshot added to the store; TRIGGER: why the "
+           "supervisor "
+           "took it (interval, adaptive, dirty, signal, deadline, stop), '-' for one that somebody asked "
+           "for.",
            "--graph draws which snapshot comes from which, with the clones of the job and what it is a clone "
            "of; "
            "'present' is the one that NAME alone stands for."},
       .examples = {{"holdfast snapshots train", "a table"},
                    {"holdfast snapshots train --graph", "the branches"},
                    {"holdfast snapshots train --where 'loss<0.3'", "only those"},
+                   {"holdfast snapshots train --where trigger=signal", "those that a signal asked for"},
                    {"holdfast snapshots train --json | jq '.[-1].freeze_ms'", "the last freeze"}},
       .exit_codes = {{"0", "listed"}, {"66", "there is no such job"}},
   };

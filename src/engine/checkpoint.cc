@@ -23,6 +23,7 @@ namespace holdfast {
 namespace {
 
 constexpr const char* kBeganFact = "began-ms";
+constexpr const char* kDeltasFact = "deltas-since-full";
 constexpr int kTwinEndMilliseconds = 100;
 
 void Phase(const CheckpointOptions& options, std::string_view name, uint64_t total = 0) {
@@ -69,10 +70,18 @@ Result<void> RefuseFullStore(const Store& store, const CheckpointOptions& option
       .WithHint("`holdfast prune` drops old snapshots; --store puts them elsewhere");
 }
 
-// The present snapshot: what is in it is not stored again. One that is damaged is no parent.
-std::optional<Manifest> LoadParent(const Store& store, const std::string& lineage) {
-  Result<Manifest> present = store.Load({lineage, 0});
+// How many deltas in a row there are, the newest being `manifest`.
+uint64_t DeltasSinceFull(const Manifest& manifest) {
+  const auto fact = manifest.engine_facts.find(kDeltasFact);
+  return fact == manifest.engine_facts.end() ? 0 : std::strtoull(fact->second.c_str(), nullptr, 10);
+}
+
+// The present snapshot: what is in it is not stored again. One that is damaged is no parent; a full one has
+// none.
+std::optional<Manifest> LoadParent(const Store& store, const CheckpointOptions& options) {
+  Result<Manifest> present = store.Load({options.lineage, 0});
   if (!present) return std::nullopt;
+  if (options.full_every > 0 && DeltasSinceFull(*present) + 1 >= options.full_every) return std::nullopt;
   return *std::move(present);
 }
 
@@ -268,7 +277,7 @@ Result<Manifest> TakeSnapshot(Store& store, const CheckpointOptions& options) {
   TRY(RefuseObstacles(options));
   JobTree tree = TRY(ExamineTree(options.root_pid));
   TRY(RefuseFullStore(store, options, tree));
-  const std::optional<Manifest> parent = LoadParent(store, options.lineage);
+  const std::optional<Manifest> parent = LoadParent(store, options);
   const std::unique_ptr<PendingSnapshot> pending =
       TRY(store.Begin(options.lineage, parent ? &*parent : nullptr));
   const ScratchDirectory images = TRY(ScratchDirectory::Make(store, "dump"));
@@ -319,6 +328,7 @@ Result<Manifest> TakeSnapshot(Store& store, const CheckpointOptions& options) {
   if (parent) {
     manifest.parent = parent->id;
     manifest.kind = SnapshotKind::kDelta;
+    manifest.engine_facts[kDeltasFact] = std::to_string(DeltasSinceFull(*parent) + 1);
   }
   manifest.created_ms = WallClockMs();
   manifest.root_pid = tree.root_in_namespace;

@@ -45,6 +45,8 @@ struct CheckpointOptions {
   int64_t began_ms = 0;
   bool private_files = false;  // it has them: RestoreOptions::private_files
   bool stop_job = false;       // leave the tree dead (SIGKILL) after the snapshot is committed
+  // Not 0: a full snapshot, without a parent, when the so many less one before it were deltas.
+  uint64_t full_every = 0;
   CaptureWay capture = CaptureWay::kAuto;
   // Not null: what the last checkpoint left; used up in any case, and filled anew when there is a snapshot.
   KeptTracking* tracking = nullptr;
@@ -69,6 +71,15 @@ Result<std::vector<Obstacle>> Preflight(const CheckpointOptions& options);
 // Takes one snapshot; returns when it is committed. On error the job runs on as if nothing had happened and
 // the store is as it was.
 Result<Manifest> Checkpoint(Store& store, const CheckpointOptions& options);
+
+// What a checkpoint of the running tree would have to save now. Quick, and nothing stands still for it.
+struct UnsavedMemory {
+  bool tracked = false;          // the writes of at least one process are tracked
+  uint64_t written_bytes = 0;    // by those processes, in memory of their own, since the tracking began
+  uint64_t untracked_bytes = 0;  // resident in all others
+};
+// `tracking`: what the last checkpoint left; its descriptors are not needed, but somebody must hold them.
+Result<UnsavedMemory> MeasureUnsaved(pid_t root_pid, const KeptTracking& tracking);
 
 // An end outside the job that one of its descriptors leads to. At a restart something of ours takes its
 // place.

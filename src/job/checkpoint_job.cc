@@ -48,6 +48,14 @@ class AnnouncedStop {
   StopRequest request_;
 };
 
+// A large job takes a while to be gone after it was stopped; its supervisor is going to need the note.
+Result<void> RefuseIfStopped(const std::filesystem::path& job_directory, const std::string& name) {
+  const std::optional<StopRequest> stop = ReadStopRequest(job_directory);
+  if (!stop || stop->snapshot.empty()) return {};
+  return Fail(ErrorKind::kNotFound, "'" + name + "' has just been stopped after " + stop->snapshot)
+      .WithHint("'holdfast resume " + name + "' goes on with it");
+}
+
 CheckpointOptions EngineOptions(const CheckpointRequest& request, const JobRecord& record,
                                 const std::filesystem::path& directory) {
   CheckpointOptions options;
@@ -62,6 +70,7 @@ CheckpointOptions EngineOptions(const CheckpointRequest& request, const JobRecor
   };
   options.private_files = record.private_files;
   options.stop_job = request.stop;
+  options.full_every = request.full_every;
   options.capture = request.capture;
   options.progress = request.progress;
   return options;
@@ -90,6 +99,7 @@ Result<Manifest> CheckpointJob(Store& store, const CheckpointRequest& request) {
   const Result<JobRecord> written = book.Load(record.name);
   const bool known = written.has_value();
   if (!known) TRY(book.Save(record));
+  if (request.pid == 0) TRY(RefuseIfStopped(directory, record.name));
   RemoveStopRequest(directory);  // of someone who died before the job did
   std::optional<AnnouncedStop> stop;
   if (request.stop) stop.emplace(TRY(AnnouncedStop::Make(store, directory)));

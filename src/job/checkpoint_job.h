@@ -17,7 +17,8 @@ struct CheckpointRequest {
   std::string name;  // with a pid: what to call it, or empty
   pid_t pid = 0;     // 0: the job called `name`
   std::map<std::string, std::string> annotations;
-  bool stop = false;  // leave the job stopped, to be resumed
+  bool stop = false;        // leave the job stopped, to be resumed
+  uint64_t full_every = 0;  // CheckpointOptions::full_every
   CaptureWay capture = CaptureWay::kAuto;
   Progress* progress = nullptr;
 };

@@ -32,11 +32,18 @@ constexpr size_t kOutputBytesMax = 1024 * 1024;
   ::_exit(127);
 }
 
-std::string DescribeSnapshot(const nlohmann::json& json) {
-  return fmt::format("{}: freeze {}, drain {}, {} stored", json.at("snapshot").get<std::string>(),
-                     FormatMilliseconds(json.at("freeze_ms").get<double>()),
-                     FormatMilliseconds(json.at("drain_ms").get<double>()),
-                     FormatBytes(json.at("bytes_stored").get<uint64_t>()));
+CheckpointProcess::Outcome DescribeSnapshot(const nlohmann::json& json) {
+  const auto freeze_ms = json.at("freeze_ms").get<double>();
+  const auto drain_ms = json.at("drain_ms").get<double>();
+  CheckpointProcess::Outcome outcome;
+  outcome.ok = true;
+  outcome.line = fmt::format("{}: freeze {}, drain {}, {} stored", json.at("snapshot").get<std::string>(),
+                             FormatMilliseconds(freeze_ms), FormatMilliseconds(drain_ms),
+                             FormatBytes(json.at("bytes_stored").get<uint64_t>()));
+  outcome.freeze_s = freeze_ms / 1000;
+  outcome.drain_s = drain_ms / 1000;
+  outcome.total_s = json.at("total_ms").get<double>() / 1000;
+  return outcome;
 }
 
 std::string DescribeError(const nlohmann::json& error) {
@@ -83,16 +90,14 @@ CheckpointProcess::Outcome CheckpointProcess::Finish(int wait_status) {
   output_.Reset();
   try {
     const nlohmann::json json = nlohmann::json::parse(text_);
-    if (json.contains("error"))
-      return {.ok = false, .line = "checkpoint failed: " + DescribeError(json.at("error"))};
-    if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0)
-      return {.ok = true, .line = DescribeSnapshot(json)};
+    if (json.contains("error")) return {.line = "checkpoint failed: " + DescribeError(json.at("error"))};
+    if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0) return DescribeSnapshot(json);
   } catch (const nlohmann::json::exception&) {
     // It died before it could say anything.
   }
   const std::string how = WIFSIGNALED(wait_status) ? fmt::format("signal {}", WTERMSIG(wait_status))
                                                    : fmt::format("status {}", WEXITSTATUS(wait_status));
-  return {.ok = false, .line = "checkpoint failed: it ended with " + how};
+  return {.line = "checkpoint failed: it ended with " + how};
 }
 
 void CheckpointProcess::Abort() const {

@@ -25,6 +25,10 @@ class CheckpointProcess {
   struct Outcome {
     bool ok = false;
     std::string line;
+    // When it is ok, as its report has them.
+    double freeze_s = 0;
+    double drain_s = 0;
+    double total_s = 0;  // until the commit began
   };
   Outcome Finish(int wait_status);
   // Asks it to undo what it did and go.

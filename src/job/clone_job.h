@@ -20,7 +20,4 @@ struct SetFile {
 Result<SnapshotId> MakeClone(Store& store, const SnapshotId& original, const std::string& name,
                              const std::vector<SetFile>& set_files);
 
-// "USR1", "SIGUSR1" or "10".
-Result<int> ParseSignal(const std::string& text);
-
 }  // namespace holdfast

@@ -1,5 +1,6 @@
 #include "job/job_record.h"
 
+#include <csignal>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
@@ -28,6 +29,22 @@ ProcessIdentity ParseIdentity(const Json& json) {
   return {.pid = ParsePid(json.at("pid")),
           .start_ticks = json.at("start_ticks").get<uint64_t>(),
           .boot_id = json.at("boot_id").get<std::string>()};
+}
+
+// Earlier versions knew only the interval.
+TriggerSettings ParseTriggers(const Json& json) {
+  TriggerSettings triggers;
+  triggers.every_s = json.at("every_s").get<double>();
+  triggers.mtbf_s = json.value("mtbf_s", 0.0);
+  triggers.every_dirty_bytes = json.value("every_dirty_bytes", uint64_t{0});
+  triggers.on_signal = json.value("on_signal", 0);
+  triggers.deadline_s = json.value("deadline_s", 0.0);
+  triggers.full_every = json.value("full_every", uint64_t{0});
+  const bool times = triggers.every_s >= 0 && triggers.mtbf_s >= 0 && triggers.deadline_s >= 0;
+  if (!times || triggers.on_signal < 0 || triggers.on_signal > SIGRTMAX) {
+    throw std::out_of_range("a trigger is out of range");
+  }
+  return triggers;
 }
 
 JobEnding ParseEnding(const Json& json) {
@@ -68,7 +85,12 @@ std::string FormatJobRecord(const JobRecord& record) {
                {"started_ms", record.started_ms},
                {"job", FormatIdentity(record.job)},
                {"supervisor", FormatIdentity(record.supervisor)},
-               {"every_s", record.every_s},
+               {"every_s", record.triggers.every_s},
+               {"mtbf_s", record.triggers.mtbf_s},
+               {"every_dirty_bytes", record.triggers.every_dirty_bytes},
+               {"on_signal", record.triggers.on_signal},
+               {"deadline_s", record.triggers.deadline_s},
+               {"full_every", record.triggers.full_every},
                {"keep", record.keep},
                {"terminal", record.terminal},
                {"merged_output", record.merged_output},
@@ -101,7 +123,7 @@ Result<JobRecord> ParseJobRecord(std::string_view text, const std::string& where
     record.started_ms = json.at("started_ms").get<int64_t>();
     record.job = ParseIdentity(json.at("job"));
     record.supervisor = ParseIdentity(json.at("supervisor"));
-    record.every_s = json.at("every_s").get<double>();
+    record.triggers = ParseTriggers(json);
     if (!json.at("keep").is_number_unsigned()) throw std::out_of_range("keep is out of range");
     record.keep = json.at("keep").get<uint64_t>();
     record.terminal = json.at("terminal").get<bool>();
@@ -109,7 +131,7 @@ Result<JobRecord> ParseJobRecord(std::string_view text, const std::string& where
     record.private_files = json.value("private_files", false);
     record.resumed_from = json.at("resumed_from").get<std::string>();
     if (!json.at("ending").is_null()) record.ending = ParseEnding(json.at("ending"));
-    if (record.job.pid < 0 || record.supervisor.pid < 0 || !(record.every_s >= 0)) {
+    if (record.job.pid < 0 || record.supervisor.pid < 0) {
       return Fail(ErrorKind::kCorrupt, where + " holds a number that is out of range");
     }
     return record;

@@ -9,6 +9,7 @@
 
 #include "base/result.h"
 #include "job/process_identity.h"
+#include "policy/trigger_settings.h"
 
 namespace holdfast {
 
@@ -29,7 +30,7 @@ struct JobRecord {
   int64_t started_ms = 0;  // wall clock; of the last start or resume
   ProcessIdentity job;
   ProcessIdentity supervisor;  // pid 0: Holdfast did not start it
-  double every_s = 0;          // 0: no checkpoints on an interval
+  TriggerSettings triggers;
   uint64_t keep = 0;           // 0: keep all
   bool terminal = false;       // runs on a pty of ours
   bool merged_output = false;  // one output.log instead of stdout.log and stderr.log

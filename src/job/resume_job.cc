@@ -165,7 +165,7 @@ Result<int> ResumeJob(Store& store, const ResumeOptions& options) {
   TRY(BecomeSubreaper());
   record.resumed_from = manifest.id.ToString();
   record.began_ms = BeganMs(manifest);
-  record.every_s = options.every_s.value_or(record.every_s);
+  record.triggers = Apply(options.triggers, record.triggers);
   record.keep = options.keep.value_or(record.keep);
   const std::filesystem::path directory = book.DirectoryOf(record.name);
   if (!book.Has(record.name)) TRY(book.Save(record));

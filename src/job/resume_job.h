@@ -9,6 +9,7 @@
 #include "engine/engine.h"
 #include "job/notices.h"
 #include "job/supervised_job.h"
+#include "policy/trigger_settings.h"
 #include "store/store.h"
 
 namespace holdfast {
@@ -18,8 +19,8 @@ struct ResumeOptions {
   PidMode pid_mode = PidMode::kSame;
   bool keep_files = false;
   MemoryComes memory = MemoryComes::kAuto;
-  std::optional<double> every_s;  // as before when not given
-  std::optional<uint64_t> keep;
+  TriggerChanges triggers;
+  std::optional<uint64_t> keep;  // as before when not given
   bool background = false;
   OnStarted on_started;
   Notices notices;

@@ -77,7 +77,7 @@ JobRecord NewRecord(const RunOptions& options, const std::string& name, bool mer
   record.working_directory = std::filesystem::current_path(ignored);
   record.began_ms = WallClockMs();
   record.started_ms = record.began_ms;
-  record.every_s = options.every_s;
+  record.triggers = options.triggers;
   record.keep = options.keep;
   record.terminal = options.terminal;
   record.merged_output = merged_output;

@@ -7,6 +7,7 @@
 #include "base/result.h"
 #include "job/notices.h"
 #include "job/supervised_job.h"
+#include "policy/trigger_settings.h"
 #include "store/store.h"
 
 namespace holdfast {
@@ -14,7 +15,7 @@ namespace holdfast {
 struct RunOptions {
   std::string name;  // empty: one is made from the command
   std::vector<std::string> command;
-  double every_s = 0;
+  TriggerSettings triggers;
   uint64_t keep = 0;
   bool terminal = false;
   bool background = false;  // there is no user: output goes to the logs alone

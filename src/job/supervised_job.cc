@@ -22,6 +22,18 @@ std::string StoppedAfter(const Store& store, const JobBook& book, const std::str
   return newest && newest->version > request->newest_before ? newest->ToString() : std::string();
 }
 
+// Deltas and full ones, as they are: both tell how quickly the store takes what it is given.
+DurationPredictor EarlierCheckpoints(const Store& store, const std::string& name) {
+  DurationPredictor predictor;
+  const Result<std::vector<SnapshotSummary>> snapshots = store.Snapshots(name);
+  if (!snapshots) return predictor;
+  for (const SnapshotSummary& snapshot : *snapshots) {
+    const CheckpointFigures& figures = snapshot.figures;
+    if (snapshot.damage.empty()) predictor.Add(figures.bytes_captured, figures.total_ms / 1000);
+  }
+  return predictor;
+}
+
 }  // namespace
 
 std::string JobLockName(const std::string& name) {
@@ -47,7 +59,8 @@ Result<int> SuperviseToTheEnd(const SupervisionContext& context, JobRecord recor
   options.job_name = record.name;
   options.job_pid = record.job.pid;
   options.child_pid = context.child_pid;
-  options.every_s = record.every_s;
+  options.triggers = record.triggers;
+  options.earlier_checkpoints = [&] { return EarlierCheckpoints(context.store, record.name); };
   options.checkpoint_command = {"/proc/self/exe", "--store",   context.store.directory().string(),
                                 "checkpoint",     record.name, "--json",
                                 "--quiet"};

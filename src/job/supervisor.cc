@@ -14,10 +14,15 @@
 #include <optional>
 
 #include "base/fd.h"
+#include "base/units.h"
 #include "job/checkpoint_process.h"
 #include "job/filling.h"
+#include "job/loss_meter.h"
 #include "job/tracking_shelf.h"
+#include "job/unsaved_watch.h"
 #include "linux/kill_tree.h"
+#include "linux/signal_names.h"
+#include "policy/schedule.h"
 
 namespace holdfast {
 
@@ -36,7 +41,12 @@ int StatusForShell(int wait_status) {
 class Supervision {
  public:
   Supervision(const SupervisorOptions& options, const SignalFence& fence, JobOutput& output)
-      : options_(options), fence_(fence), output_(output) {}
+      : options_(options),
+        fence_(fence),
+        output_(output),
+        schedule_(options.triggers, Clock::now()),
+        unsaved_(options.job_pid),
+        loss_(options.job_pid) {}
 
   Result<JobEnd> Run() {
     signals_ = Fd(::signalfd(-1, &fence_.held(), SFD_CLOEXEC | SFD_NONBLOCK));
@@ -44,7 +54,6 @@ class Supervision {
     // Without it, every checkpoint looks at all memory; so it is not worth an error.
     if (Result<TrackingShelf> shelf = TrackingShelf::Open(options_.job_directory))
       shelf_.emplace(*std::move(shelf));
-    if (options_.every_s > 0) due_ = Clock::now() + Interval();
     TRY(ReapChildren());
     // A checkpoint that is under way may finish: it has all it needs from the job.
     while (!job_status_ || checkpoint_) {
@@ -59,10 +68,6 @@ class Supervision {
   }
 
  private:
-  Clock::duration Interval() const {
-    return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options_.every_s));
-  }
-
   void Wait() {
     std::array<pollfd, 3> wait{
         {{.fd = signals_.get(), .events = POLLIN, .revents = 0},
@@ -70,7 +75,7 @@ class Supervision {
          {.fd = shelf_ ? shelf_->fd() : -1, .events = POLLIN, .revents = 0}}};
     auto milliseconds = std::chrono::milliseconds(kGlanceMilliseconds);
     if (due_ && !checkpoint_) {
-      const auto left = std::chrono::ceil<std::chrono::milliseconds>(*due_ - Clock::now());
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(due_->at - Clock::now());
       milliseconds = std::clamp(left, std::chrono::milliseconds(0), milliseconds);
     }
     ::poll(wait.data(), wait.size(), static_cast<int>(milliseconds.count()));
@@ -86,6 +91,9 @@ class Supervision {
         StopJob();
       } else if (number == SIGTSTP) {
         StandStill();
+      } else if (schedule_.TakeSignal(number, Clock::now())) {
+        options_.notices(NoticeKind::kNews,
+                         SignalName(number) + ": a snapshot of '" + options_.job_name + "'");
       } else if (number != SIGCHLD) {
         if (number == SIGWINCH) output_.WindowChanged();
         PassOn(number, info.ssi_code == kFromKernel);
@@ -108,18 +116,21 @@ class Supervision {
 
   void StopJob() {
     if (job_status_) return;
-    if (stop_wanted_) {
+    if (schedule_.stopping()) {
       if (checkpoint_) checkpoint_->Abort();
       options_.notices(NoticeKind::kNews,
                        "second SIGTERM: killing '" + options_.job_name + "' without a snapshot");
-      due_.reset();
-      last_failed_ = true;
+      last_ended_ = true;
       KillTree(options_.job_pid);
       return;
     }
-    stop_wanted_ = true;
-    options_.notices(NoticeKind::kNews, "SIGTERM: taking a last snapshot of '" + options_.job_name +
-                                            "', then stopping it (again: kill it at once)");
+    schedule_.Stop(Clock::now(), options_.earlier_checkpoints());
+    unsaved_.Forget();
+    const double deadline_s = options_.triggers.deadline_s;
+    const std::string within =
+        deadline_s > 0 ? " within " + FormatMilliseconds(deadline_s * 1000) : std::string();
+    options_.notices(NoticeKind::kNews, "SIGTERM: taking a last snapshot of '" + options_.job_name + "'" +
+                                            within + ", then stopping it (again: kill it at once)");
   }
 
   Result<void> ReapChildren() {
@@ -150,16 +161,39 @@ class Supervision {
   }
 
   void StartWhatIsDue() {
-    if (checkpoint_ || job_status_ || last_failed_) return;
-    if (!stop_wanted_ && (!due_ || Clock::now() < *due_)) return;
+    if (checkpoint_) return;
+    due_.reset();
+    if (job_status_ || last_ended_) return;
+    Outlook outlook{.now = Clock::now()};
+    if (schedule_.LooksAtMemory()) outlook.unsaved = LookAtMemory(outlook.now);
+    due_ = schedule_.Next(outlook);
+    for (const std::string& remark : schedule_.TakeRemarks()) {
+      options_.notices(NoticeKind::kNews, "'" + options_.job_name + "': " + remark);
+    }
+    if (!due_ || due_->at > outlook.now) return;
+    if (!outlook.unsaved && schedule_.ReportsUnsaved()) outlook.unsaved = LookAtMemory(outlook.now);
+    Start(outlook);
+  }
+
+  std::optional<Unsaved> LookAtMemory(Clock::time_point now) {
+    if (!shelf_) return std::nullopt;
+    shelf_->Serve();  // a checkpoint that has just ended may have left something
+    return unsaved_.Look(*shelf_, now);
+  }
+
+  void Start(const Outlook& outlook) {
+    if (due_->trigger == "deadline" && !due_->why.empty()) options_.notices(NoticeKind::kNews, due_->why);
     std::vector<std::string> command = options_.checkpoint_command;
-    if (stop_wanted_) command.emplace_back("--stop");
-    checkpoint_started_ = Clock::now();
-    checkpoint_is_last_ = stop_wanted_;
+    for (std::string& argument : schedule_.Arguments(*due_)) command.push_back(std::move(argument));
+    schedule_.CheckpointStarted(outlook.now);
+    loss_.CheckpointStarted();
+    report_ = CheckpointReport{.started = outlook.now, .last = due_->last};
+    if (outlook.unsaved) report_.unsaved_bytes = outlook.unsaved->bytes();
     Result<CheckpointProcess> process = CheckpointProcess::Start(command, fence_);
     if (process) {
       checkpoint_.emplace(std::move(*process));
     } else {
+      Tell({});
       Failed("checkpoint failed: " + process.error().message);
     }
   }
@@ -167,35 +201,39 @@ class Supervision {
   void CheckpointEnded(int status) {
     const CheckpointProcess::Outcome outcome = checkpoint_->Finish(status);
     checkpoint_.reset();
+    Tell(outcome);
     if (!outcome.ok) {
       Failed(outcome.line);
       return;
     }
     last_error_.clear();
-    options_.notices(NoticeKind::kNews, outcome.line);
-    ScheduleNext();
+    last_ended_ = last_ended_ || due_->last;
+    const std::string took = FormatMilliseconds(report_.seconds() * 1000);
+    options_.notices(NoticeKind::kNews, outcome.line + " (" + due_->trigger +
+                                            (due_->trigger == "deadline" ? ", took " + took : "") + ")");
+  }
+
+  // What came of the checkpoint, to those who decide about the next one.
+  void Tell(const CheckpointProcess::Outcome& outcome) {
+    report_.ended = Clock::now();
+    report_.ok = outcome.ok;
+    report_.lost_s = loss_.CheckpointEnded(outcome.freeze_s);
+    // After the freeze comes the drain, then the commit.
+    const double after_freeze_s = outcome.drain_s + std::max(0.0, report_.seconds() - outcome.total_s);
+    unsaved_.CheckpointEnded(report_, Later(report_.ended, -after_freeze_s));
+    schedule_.CheckpointEnded(report_);
   }
 
   // The same failure, time after time, is told once.
   void Failed(const std::string& line) {
-    ScheduleNext();
     const bool job_is_gone = job_status_.has_value();
     if (line != last_error_ && !job_is_gone) options_.notices(NoticeKind::kProblem, line);
     last_error_ = line;
-    if (!checkpoint_is_last_ || last_failed_ || job_is_gone) return;
-    last_failed_ = true;
-    due_.reset();
+    if (!due_->last || last_ended_ || job_is_gone || schedule_.TriesAgain(report_.ended)) return;
+    last_ended_ = true;
     options_.notices(NoticeKind::kProblem,
                      "no last snapshot: passing the SIGTERM on to '" + options_.job_name + "'");
     ::kill(options_.job_pid, SIGTERM);
-  }
-
-  // Every interval, counted from start to start; but the job always gets some time without a checkpoint.
-  void ScheduleNext() {
-    if (!due_) return;
-    const Clock::time_point now = Clock::now();
-    due_ = checkpoint_started_ + Interval();
-    if (*due_ < now) due_ = now + Interval();
   }
 
   JobEnd End() const {
@@ -213,12 +251,13 @@ class Supervision {
   std::optional<TrackingShelf> shelf_;
   std::optional<int> job_status_;  // as waitpid gave it
   bool is_filled_ = false;         // nothing of its memory is still to come
+  Schedule schedule_;
+  UnsavedWatch unsaved_;
+  LossMeter loss_;
+  std::optional<Due> due_;  // the next one, or the one that is under way
   std::optional<CheckpointProcess> checkpoint_;
-  Clock::time_point checkpoint_started_;
-  bool checkpoint_is_last_ = false;
-  std::optional<Clock::time_point> due_;
-  bool stop_wanted_ = false;
-  bool last_failed_ = false;
+  CheckpointReport report_;  // of the one that is under way
+  bool last_ended_ = false;  // no more checkpoints: the job is about to end
   std::string last_error_;
 };
 

@@ -1,4 +1,4 @@
-// Stands by a running job: passes signals on, takes checkpoints on the interval and a last one on SIGTERM,
+// Stands by a running job: passes signals on, takes checkpoints when one is due and a last one on SIGTERM,
 // reaps what the job leaves behind, and knows how the job ended. Checkpoints run as a child process, so that
 // nothing that happens to one can harm the supervisor.
 #pragma once
@@ -14,6 +14,8 @@
 #include "job/job_output.h"
 #include "job/notices.h"
 #include "job/signal_fence.h"
+#include "policy/duration_predictor.h"
+#include "policy/trigger_settings.h"
 
 namespace holdfast {
 
@@ -22,11 +24,13 @@ struct SupervisorOptions {
   pid_t job_pid = 0;
   pid_t child_pid =
       0;  // ours to wait for: the job, or the init of its pid namespace, which ends as the job does
-  double every_s = 0;  // 0: no interval
-  // Prints the JSON of `holdfast checkpoint`. "--stop" is appended for the last one.
+  TriggerSettings triggers;
+  // Prints the JSON of `holdfast checkpoint`. What a trigger wants is appended.
   std::vector<std::string> checkpoint_command;
   // Asked when the job was killed: the snapshot after which it was stopped on purpose, or empty.
   std::function<std::string()> stopped_after;
+  // Asked when the job is to be stopped: what earlier checkpoints took.
+  std::function<DurationPredictor()> earlier_checkpoints;
   Notices notices;
   std::filesystem::path job_directory;  // where checkpoints leave something for one another
 };
@@ -41,7 +45,8 @@ Result<void> BecomeSubreaper();
 
 // Returns when the job has ended and its output has been copied. Requires: fence.HoldChildSignal() was
 // called. Signals: the first SIGTERM takes a last snapshot and stops the job (when that fails the job gets
-// the SIGTERM itself), the second kills the job; everything else is passed on. What the terminal sends
+// the SIGTERM itself), the second kills the job; the one of the triggers takes a snapshot; everything else is
+// passed on. What the terminal sends
 // (Ctrl-C) goes to the job's process group, as it would without us; what `kill` sends goes to the job's first
 // process.
 Result<JobEnd> Supervise(const SupervisorOptions& options, const SignalFence& fence, JobOutput& output);

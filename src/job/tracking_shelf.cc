@@ -118,6 +118,7 @@ std::string NoteOf(const KeptTracking& tracking) {
   return note;
 }
 
+// A task without a descriptor is not tracked any more by who gets the note.
 KeptTracking ParseNote(const std::string& note, std::vector<Fd> descriptors) {
   KeptTracking tracking;
   std::istringstream lines(note);
@@ -126,10 +127,10 @@ KeptTracking ParseNote(const std::string& note, std::vector<Fd> descriptors) {
   const Result<SnapshotId> id = ParseSnapshotId(base);
   if (!id) return tracking;
   tracking.base = *id;
-  for (Fd& descriptor : descriptors) {
+  for (size_t i = 0; i < kDescriptorsMax; ++i) {
     KeptTracking::Task task;
     if (!(lines >> task.pid >> task.start_ticks)) break;
-    task.userfaultfd = std::move(descriptor);
+    if (i < descriptors.size()) task.userfaultfd = std::move(descriptors[i]);
     tracking.tasks.push_back(std::move(task));
   }
   return tracking;
@@ -167,11 +168,16 @@ void TrackingShelf::Serve() {
   if (message.text.front() == kLeave) {
     note_ = message.text.substr(1);
     descriptors_ = std::move(message.descriptors);
+    left_at_ = std::chrono::steady_clock::now();
   } else if (message.text.front() == kTake) {
     Send(connection.get(), note_ + "\n", descriptors_);
     note_.clear();
     descriptors_.clear();
   }
+}
+
+KeptTracking TrackingShelf::Shows() const {
+  return ParseNote(note_, {});
 }
 
 KeptTracking TakeFromShelf(const std::filesystem::path& job_directory) {

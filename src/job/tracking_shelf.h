@@ -1,8 +1,8 @@
 // Where a checkpoint leaves the descriptors that keep the tracking of a job's writes going, until the next
-// one takes them: with the job's supervisor, which lives as long as the job. What lies on the shelf means
-// nothing to it.
+// one takes them: with the job's supervisor, which lives as long as the job.
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -23,8 +23,12 @@ class TrackingShelf {
   ~TrackingShelf();
 
   int fd() const { return listener_.get(); }
-  // Call when fd() is readable: lets one checkpoint take or leave something. Never waits long.
+  // Lets one checkpoint take or leave something, if one wants to (then fd() is readable). Never waits long.
   void Serve();
+  // What lies on it, without the descriptors.
+  KeptTracking Shows() const;
+  // When it was left there.
+  std::chrono::steady_clock::time_point left_at() const { return left_at_; }
 
  private:
   TrackingShelf() = default;
@@ -33,6 +37,7 @@ class TrackingShelf {
   Fd listener_;
   std::string note_;
   std::vector<Fd> descriptors_;
+  std::chrono::steady_clock::time_point left_at_;
 };
 
 // A checkpoint's side. A job without a supervisor, or one of an older version, has an empty shelf.

@@ -58,6 +58,7 @@ struct ProcessStatus {
   std::string name;
   bool kernel_thread = false;  // PF_KTHREAD in stat's flags
   uint64_t start_ticks = 0;    // since boot, clock ticks: with the pid, names a process for ever
+  uint64_t user_ticks = 0;     // clock ticks spent in its own code, by children that it waited for, too
   uint32_t uid = 0;            // real
   uint32_t effective_uid = 0;
   uint32_t gid = 0;

@@ -48,7 +48,13 @@ bool ParseStat(std::string_view text, ProcessStatus& status) {
   TakeWord(rest);  // tpgid
   if (!TakeNumber(rest, flags)) return false;
   status.kernel_thread = (flags & kPfKthread) != 0;
-  for (int field = 10; field < 22; ++field) TakeWord(rest);
+  for (int field = 10; field < 14; ++field) TakeWord(rest);
+  uint64_t of_children = 0;
+  if (!TakeNumber(rest, status.user_ticks)) return false;
+  TakeWord(rest);  // stime
+  if (!TakeNumber(rest, of_children)) return false;
+  status.user_ticks += of_children;
+  for (int field = 17; field < 22; ++field) TakeWord(rest);
   return TakeNumber(rest, status.start_ticks);
 }
 

@@ -16,7 +16,7 @@ ROWS = [
     ["linux"],
     ["store"],
     ["criu", "memory", "device", "files"],
-    ["engine"],
+    ["engine", "policy"],
     ["job"],
     ["cli"],
 ]

@@ -21,7 +21,12 @@ JobRecord Sample() {
   record.started_ms = 1'700'000'000'123;
   record.job = {4711, 987654321, "boot"};
   record.supervisor = {4710, 987654320, "boot"};
-  record.every_s = 0.5;
+  record.triggers = {.every_s = 0.5,
+                     .mtbf_s = 0.25,
+                     .every_dirty_bytes = 1ull << 40,
+                     .on_signal = 10,
+                     .deadline_s = 120,
+                     .full_every = 9};
   record.keep = 7;
   record.terminal = true;
   record.merged_output = true;
@@ -47,7 +52,7 @@ TEST(JobRecord, ComesBackAsWritten) {
   EXPECT_EQ(read->started_ms, written.started_ms);
   EXPECT_EQ(read->job, written.job);
   EXPECT_EQ(read->supervisor, written.supervisor);
-  EXPECT_EQ(read->every_s, written.every_s);
+  EXPECT_EQ(read->triggers, written.triggers);
   EXPECT_EQ(read->keep, written.keep);
   EXPECT_TRUE(read->terminal);
   EXPECT_TRUE(read->merged_output);
@@ -96,6 +101,9 @@ TEST(JobRecord, WrongTypesAndNumbersOutOfRangeAreDamage) {
            {"4711", "4294967297"},  // is 1 in 32 bits
            {"\"every_s\": 0.5", "\"every_s\": -1"},
            {"\"every_s\": 0.5", "\"every_s\": null"},
+           {"\"mtbf_s\": 0.25", "\"mtbf_s\": -1"},
+           {"\"deadline_s\": 120.0", "\"deadline_s\": \"soon\""},
+           {"\"on_signal\": 10", "\"on_signal\": 65"},
            {"\"keep\": 7", "\"keep\": -7"},
            {"\"terminal\": true", "\"terminal\": 1"},
            {"\"checkpointed\"", "\"vanished\""},
@@ -113,6 +121,16 @@ TEST(JobRecord, WrongTypesAndNumbersOutOfRangeAreDamage) {
 
 TEST(JobRecord, UnknownFieldsAreIgnored) {
   EXPECT_TRUE(ParseJobRecord(With("\"keep\"", "\"from_the_future\": {\"a\": 1}, \"keep\""), "j"));
+}
+
+TEST(JobRecord, OfAVersionThatKnewOnlyTheIntervalIsRead) {
+  const Result<JobRecord> read =
+      ParseJobRecord(With("\"mtbf_s\": 0.25,\n  \"every_dirty_bytes\": 1099511627776,\n  \"on_signal\": "
+                          "10,\n  \"deadline_s\": 120.0,\n  \"full_every\": 9,",
+                          ""),
+                     "j");
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(read->triggers, TriggerSettings{.every_s = 0.5});
 }
 
 TEST(JobRecord, SurvivesChangedBytes) {

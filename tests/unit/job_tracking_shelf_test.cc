@@ -79,6 +79,30 @@ TEST(TrackingShelf, GivesOnceWhatWasLeft) {
   EXPECT_TRUE(TakeFromShelf(directory.path()).tasks.empty());
 }
 
+TEST(TrackingShelf, ShowsWhatLiesOnIt) {
+  const TemporaryDirectory directory;
+  TrackingShelf shelf = TrackingShelf::Open(directory.path()).value();
+  EXPECT_TRUE(shelf.Shows().tasks.empty());
+  const auto before = std::chrono::steady_clock::now();
+  PutOnShelf(directory.path(), Tracking(7, 3));  // waits in the socket
+  EXPECT_TRUE(shelf.Shows().tasks.empty());
+  shelf.Serve();
+  const KeptTracking shown = shelf.Shows();
+  EXPECT_EQ(shown.base.ToString(), "job@7");
+  ASSERT_EQ(shown.tasks.size(), 3U);
+  EXPECT_EQ(shown.tasks[2].pid, 102);
+  EXPECT_EQ(shown.tasks[2].start_ticks, 1002U);
+  EXPECT_FALSE(shown.tasks[2].userfaultfd.valid());
+  EXPECT_GE(shelf.left_at(), before);
+}
+
+TEST(TrackingShelf, ServesNobodyAtOnce) {
+  const TemporaryDirectory directory;
+  TrackingShelf shelf = TrackingShelf::Open(directory.path()).value();
+  shelf.Serve();
+  EXPECT_TRUE(shelf.Shows().tasks.empty());
+}
+
 TEST(TrackingShelf, IsOurs) {
   const TemporaryDirectory directory;
   const Supervisor supervisor(directory.path());

@@ -154,6 +154,7 @@ TEST(ParseStatus, ReadsEveryField) {
   EXPECT_EQ(status->session, 13);
   EXPECT_FALSE(status->kernel_thread);
   EXPECT_EQ(status->start_ticks, 987654U);
+  EXPECT_EQ(status->user_ticks, 5U + 7U);
   EXPECT_EQ(status->uid, 1000U);
   EXPECT_EQ(status->effective_uid, 1001U);
   EXPECT_EQ(status->gid, 100U);

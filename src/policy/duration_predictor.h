@@ -1,0 +1,37 @@
+// How long a checkpoint will take, from what earlier ones of the same job took.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+
+namespace holdfast {
+
+class DurationPredictor {
+ public:
+  // Saved in the fixed part's time.
+  static constexpr uint64_t kLittleBytes = 16ull << 20;
+
+  // `bytes`: that were not saved when it began; `seconds`: until it was committed. The newest eight count.
+  void Add(uint64_t bytes, double seconds);
+  void Add(const DurationPredictor& later);
+  // Rather too long than too short: a fixed part, the longest of those that had little to save, and a part
+  // for each byte, at the lowest speed of those that had much.
+  double PredictS(uint64_t bytes) const;
+  // At the mean speed.
+  double ExpectS(uint64_t bytes) const;
+  // The fixed part has been measured.
+  bool knows_little_ones() const;
+
+ private:
+  struct Sample {
+    uint64_t bytes = 0;
+    double seconds = 0;
+  };
+  double FixedS() const;
+  double BytesPerSecond() const;
+
+  std::deque<Sample> samples_;
+};
+
+}  // namespace holdfast

@@ -1,0 +1,24 @@
+// `--on-signal USR1`: a snapshot for each such signal. One that comes while a checkpoint is under way asks
+// for another: the job may have been frozen before it came.
+#pragma once
+
+#include "policy/trigger_source.h"
+
+namespace holdfast {
+
+class SignalTrigger : public TriggerSource {
+ public:
+  explicit SignalTrigger(int number) : number_(number) {}
+
+  int number() const { return number_; }
+  void Arrived(Moment now);
+
+  std::optional<Due> Next(const Outlook& outlook) override;
+  void CheckpointStarted(Moment now) override;
+
+ private:
+  int number_;
+  std::optional<Moment> since_;
+};
+
+}  // namespace holdfast
