@@ -31,6 +31,7 @@ inline constexpr char kSegmentEndMagic[8] = {'H', 'O', 'L', 'D', 'E', 'N', 'D', 
 inline constexpr uint32_t kSegmentHeaderBytes = 64;
 inline constexpr uint32_t kSegmentEntryBytes = 40;
 inline constexpr uint32_t kSegmentTrailerBytes = 56;
+inline constexpr uint32_t kSegmentFrameBytes = kSegmentHeaderBytes + kSegmentTrailerBytes;
 
 inline constexpr char kManifestMagic[8] = {'H', 'O', 'L', 'D', 'M', 'A', 'N', '\0'};
 inline constexpr uint32_t kManifestHeaderBytes = 56;

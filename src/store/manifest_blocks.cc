@@ -1,5 +1,7 @@
 #include "store/manifest_blocks.h"
 
+#include <algorithm>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -52,6 +54,20 @@ void DropUnusedBlocks(Manifest& manifest) {
 
 void MoveBlocks(Manifest& manifest, const std::vector<uint32_t>& place) {
   ForEachReference(manifest, [&place](uint32_t& block) { block = place.at(block); });
+}
+
+void DropUnusedSegments(Manifest& manifest, size_t kept) {
+  std::vector<bool> used(manifest.segments.size(), false);
+  std::fill_n(used.begin(), std::min(kept, used.size()), true);
+  for (const BlockRef& block : manifest.blocks) used.at(block.segment) = true;
+  std::vector<uint32_t> place(used.size());
+  std::vector<std::string> segments;
+  for (size_t i = 0; i < used.size(); ++i) {
+    place[i] = static_cast<uint32_t>(segments.size());
+    if (used[i]) segments.push_back(std::move(manifest.segments[i]));
+  }
+  manifest.segments = std::move(segments);
+  for (BlockRef& block : manifest.blocks) block.segment = place[block.segment];
 }
 
 }  // namespace holdfast

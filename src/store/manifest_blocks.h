@@ -1,6 +1,7 @@
 // The blocks that a manifest names.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -15,5 +16,8 @@ void DropUnusedBlocks(Manifest& manifest);
 // Block i is block place[i] from now on. Requires: a place for each, as of a manifest that was read and
 // checked.
 void MoveBlocks(Manifest& manifest, const std::vector<uint32_t>& place);
+
+// Leaves out the segments that no block lies in, but none of the first `kept`.
+void DropUnusedSegments(Manifest& manifest, size_t kept);
 
 }  // namespace holdfast

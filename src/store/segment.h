@@ -70,9 +70,16 @@ class SegmentReader {
   Result<std::vector<SegmentEntry>> ReadIndex() const;
   // Reads, decompresses and checks one block. Requires: out.size() == entry.raw_bytes.
   Result<void> ReadBlock(const SegmentEntry& entry, std::span<std::byte> out) const;
+  // The stored bytes of one block, once they are known to decompress to what its hash says; in a buffer of
+  // the calling thread that lives until its next call.
+  Result<std::span<const std::byte>> ReadStored(const SegmentEntry& entry) const;
 
  private:
   SegmentReader() = default;
+  Result<void> CheckPlace(const SegmentEntry& entry) const;
+  Result<void> Unpack(const SegmentEntry& entry, std::span<const std::byte> stored,
+                      std::span<std::byte> out) const;
+  Result<void> CheckHash(const SegmentEntry& entry, std::span<const std::byte> raw) const;
 
   std::string id_;
   std::string key_;
