@@ -7,7 +7,6 @@
 #include <cstring>
 
 #include "base/limits.h"
-#include "store/block_key.h"
 #include "store/names.h"
 #include "store/segment.h"
 #include "store/store_core.h"
@@ -81,7 +80,7 @@ Result<std::unique_ptr<Manifest>> ReadAgain(const StoreCore& core, const Manifes
   Manifest now = TRY(ReadManifest(*file, ManifestKey(manifest.id)));
   const bool same_blocks =
       std::equal(now.blocks.begin(), now.blocks.end(), manifest.blocks.begin(), manifest.blocks.end(),
-                 [](const BlockRef& a, const BlockRef& b) { return KeyOf(a) == KeyOf(b); });
+                 [](const BlockRef& a, const BlockRef& b) { return a.raw_bytes == b.raw_bytes; });
   if (now.id != manifest.id || !same_blocks) {
     return Fail(ErrorKind::kCorrupt, fmt::format("{} is not what it was", ManifestKey(manifest.id)));
   }

@@ -1,8 +1,8 @@
 // Compaction: what is live in sparse segments goes into new ones, manifests are told where, and the old
 // segments are freed. In batches, each of which leaves the store as it should be. Blocks are copied without
 // the gate; under it, one manifest at a time is replaced by one that differs in nothing but where its blocks
-// lie, so that commits and restarts hardly wait. A segment is freed only once no manifest names it, whoever
-// wrote that manifest meanwhile.
+// lie, and as what, so that commits and restarts hardly wait. A segment is freed only once no manifest names
+// it, whoever wrote that manifest meanwhile.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -15,9 +15,9 @@
 #include "store/compaction_plan.h"
 #include "store/format.h"
 #include "store/live_blocks.h"
-#include "store/names.h"
 #include "store/segment_copy.h"
 #include "store/store_core.h"
+#include "store/switch_manifests.h"
 
 namespace holdfast {
 namespace {
@@ -75,16 +75,10 @@ class GroupCompaction {
 
   Result<void> CompactBatch(std::span<const uint32_t> batch) {
     const uint64_t done_before = done_;
-    SegmentCopy copy(*core_.backend, live_, done_, progress_);
+    SegmentCopy copy(core_, live_, done_, progress_);
     for (const uint32_t segment : batch) TRY(copy.Add(segment));
     TRY(copy.Seal());
-    const BlockMoves moves = MovesOf(batch);
-    Result<void> switched = SwitchManifests(moves, copy);
-    if (!switched) {
-      // What was published for manifests that could not be written is garbage now.
-      static_cast<void>(FreeUnnamed());
-      return switched;
-    }
+    report_.snapshots_rewritten += TRY(SwitchManifests(core_, MovesOf(batch), &copy));
     report_.segments_rewritten += batch.size();
     report_.bytes_copied += done_ - done_before;
     return {};
@@ -97,69 +91,14 @@ class GroupCompaction {
       const LiveSegment& segment = live_.segments[number];
       std::vector<BlockMoves::Move> of_segment;
       for (const LiveBlock& block : segment.blocks) {
-        if (!block.live) continue;
+        if (block.named == 0) continue;
         const LiveBlock& keeper = live_.segments[block.keeper.segment].blocks[block.keeper.block];
-        of_segment.push_back({block.entry.offset, keeper.place});
+        const PageMask dropped = KeptPages(keeper.entry) & ~KeptPages(keeper.now.entry);
+        of_segment.push_back({block.entry.offset, keeper.now, dropped});
       }
       moves.Add(segment.id, std::move(of_segment));
     }
     return moves;
-  }
-
-  // Each manifest under a gate of its own, so that nobody waits long; then those that have come meanwhile,
-  // and, before any other can come, the old segments are freed.
-  Result<void> SwitchManifests(const BlockMoves& moves, SegmentCopy& copy) {
-    for (const std::string& lineage : lineages_) {
-      for (const uint64_t version : TRY(core_.Versions(lineage))) {
-        const SnapshotId id{lineage, version};
-        if (TRY(OpenIfConcerned(id, moves)) == nullptr) continue;
-        const StoreGate gate = TRY(StoreGate::Exclusive(core_));
-        TRY(SwitchManifest(id, moves, copy));
-      }
-    }
-    const StoreGate gate = TRY(StoreGate::Exclusive(core_));
-    for (const std::string& lineage : TRY(core_.Lineages())) {
-      for (const uint64_t version : TRY(core_.Versions(lineage))) {
-        TRY(SwitchManifest({lineage, version}, moves, copy));
-      }
-    }
-    TRY(RemoveAndCollect(core_, "", {}, /*dry_run=*/false));
-    return {};
-  }
-
-  // Null: the snapshot was removed, or has nothing in the segments that were left.
-  Result<std::unique_ptr<Object>> OpenIfConcerned(const SnapshotId& id, const BlockMoves& moves) const {
-    const std::string key = ManifestKey(id);
-    Result<std::unique_ptr<Object>> file = core_.backend->Open(key);
-    if (!file && file.error().kind == ErrorKind::kNotFound) return std::unique_ptr<Object>();
-    if (file && !moves.Concern(TRY(ReadManifestSegments(**file, key)))) return std::unique_ptr<Object>();
-    return file;
-  }
-
-  // Requires: the gate is held exclusively.
-  Result<void> SwitchManifest(const SnapshotId& id, const BlockMoves& moves, SegmentCopy& copy) {
-    const std::string key = ManifestKey(id);
-    const std::unique_ptr<Object> file = TRY(OpenIfConcerned(id, moves));
-    if (file == nullptr) return {};
-    Manifest manifest = TRY(ReadManifest(*file, key));
-    for (const std::string& target : moves.Apply(manifest)) {
-      TRY(copy.Publish(target));
-      const Result<std::unique_ptr<Object>> there = core_.backend->Open(SegmentKey(target));
-      // It was freed since, with all snapshots that named it: this one keeps what it has.
-      if (!there && there.error().kind == ErrorKind::kNotFound) return {};
-      if (!there) return Error(there.error());
-    }
-    const EncodedManifest encoded =
-        TRY(EncodedManifest::Moved(*file, key, manifest, core_.options.zstd_level));
-    TRY(core_.backend->Replace(key, encoded.bytes()));
-    ++report_.snapshots_rewritten;
-    return {};
-  }
-
-  Result<void> FreeUnnamed() {
-    const StoreGate gate = TRY(StoreGate::Exclusive(core_));
-    TRY(RemoveAndCollect(core_, "", {}, /*dry_run=*/false));
-    return {};
   }
 
   const StoreCore& core_;
@@ -195,6 +134,7 @@ Result<PruneReport> FreeGarbage(const StoreCore& core, bool dry_run) {
 Result<CompactReport> CompactStore(const StoreCore& core, const std::string& lineage, bool dry_run,
                                    Progress* progress) {
   if (!lineage.empty() && TRY(core.Versions(lineage)).empty()) return core.NoSuchLineage(lineage);
+  if (!dry_run) TRY(FinishSwitch(core));
   const PruneReport garbage = TRY(FreeGarbage(core, dry_run));
   CompactReport report;
   report.before.segments = garbage.segments_removed;

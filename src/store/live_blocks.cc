@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <map>
 #include <numeric>
 #include <optional>
@@ -55,7 +56,9 @@ class Survey {
     if (!manifest) return Unreadable(manifest.error(), id);
     std::vector<std::optional<uint32_t>> numbers;
     for (const std::string& segment : manifest->segments) numbers.push_back(TRY(NumberOf(segment)));
-    for (const BlockRef& block : manifest->blocks) {
+    const std::vector<PageMask> named = PagesNamed(*manifest);
+    for (size_t i = 0; i < manifest->blocks.size(); ++i) {
+      const BlockRef& block = manifest->blocks[i];
       if (!numbers[block.segment]) continue;
       LiveBlock* const found = Find(live_.segments[*numbers[block.segment]], EntryOf(block));
       if (found == nullptr) {
@@ -64,7 +67,7 @@ class Survey {
                                                   SegmentKey(manifest->segments[block.segment]))),
             id);
       }
-      found->live = true;
+      found->named |= named[i];
     }
     return {};
   }
@@ -82,7 +85,7 @@ class Survey {
     const auto number = static_cast<uint32_t>(live_.segments.size());
     for (const SegmentEntry& entry : TRY((*reader)->ReadIndex())) {
       const BlockNumber itself{number, static_cast<uint32_t>(segment.blocks.size())};
-      segment.blocks.push_back({entry, false, itself, {number, entry.offset}});
+      segment.blocks.push_back({entry, 0, itself, {number, entry}});
     }
     live_.segments.push_back(std::move(segment));
     known->second = number;
@@ -93,7 +96,7 @@ class Survey {
     const auto found =
         std::lower_bound(segment.blocks.begin(), segment.blocks.end(), wanted.offset,
                          [](const LiveBlock& block, uint64_t offset) { return block.entry.offset < offset; });
-    return found == segment.blocks.end() || found->entry != wanted ? nullptr : &*found;
+    return found == segment.blocks.end() || !SameBlock(found->entry, wanted) ? nullptr : &*found;
   }
 
   LiveBlock& At(const BlockNumber& number) { return live_.segments[number.segment].blocks[number.block]; }
@@ -106,15 +109,15 @@ class Survey {
     for (const LiveSegment& segment : live_.segments) {
       uint64_t bytes = 0;
       for (const LiveBlock& block : segment.blocks) {
-        if (!block.live) continue;
-        bytes += BytesInSegment(block.entry);
+        if (block.named == 0) continue;
+        bytes += LiveBytes(block);
         named.push_back(block.keeper);
       }
       fullness.push_back(static_cast<double>(bytes) / static_cast<double>(segment.bytes));
     }
     const auto content = [this](const BlockNumber& number) {
       const SegmentEntry& entry = At(number).entry;
-      return std::tuple(entry.hash, entry.raw_bytes, entry.stored_bytes, entry.codec);
+      return std::tuple(entry.hash, entry.raw_bytes, entry.kept_pages);
     };
     const auto rank = [&](const BlockNumber& number) {
       return std::tuple(-fullness[number.segment], number.segment, number.block);
@@ -124,13 +127,14 @@ class Survey {
       const auto right = content(b);
       return left != right ? left < right : rank(a) < rank(b);
     });
-    for (size_t i = 0; i < named.size(); ++i) {
-      LiveBlock& block = At(named[i]);
-      if (i > 0 && content(named[i - 1]) == content(named[i])) {
-        block.keeper = At(named[i - 1]).keeper;
-      } else {
-        live_.segments[named[i].segment].live_bytes += BytesInSegment(block.entry);
-      }
+    for (size_t i = 1; i < named.size(); ++i) {
+      if (content(named[i - 1]) != content(named[i])) continue;
+      At(named[i]).keeper = At(named[i - 1]).keeper;
+      At(At(named[i]).keeper).named |= At(named[i]).named;
+    }
+    for (const BlockNumber& number : named) {
+      const LiveBlock& block = At(number);
+      if (block.keeper == number) live_.segments[number.segment].live_bytes += LiveBytes(block);
     }
   }
 
@@ -143,8 +147,10 @@ class Survey {
 
 }  // namespace
 
-uint64_t BytesInSegment(const SegmentEntry& entry) {
-  return uint64_t{entry.stored_bytes} + format::kSegmentEntryBytes;
+uint64_t LiveBytes(const LiveBlock& block) {
+  const auto kept = static_cast<uint64_t>(std::popcount(KeptPages(block.entry)));
+  const auto named = static_cast<uint64_t>(std::popcount(block.named & KeptPages(block.entry)));
+  return (block.entry.stored_bytes * named + kept - 1) / kept + format::kSegmentEntryBytes;
 }
 
 uint64_t LiveBlocks::bytes() const {

@@ -7,15 +7,16 @@
 
 #include "base/progress.h"
 #include "base/result.h"
+#include "store/manifest_blocks.h"
 #include "store/segment.h"
 #include "store/store_core.h"
 
 namespace holdfast {
 
-// Where a block lies: a segment by its number in LiveBlocks::names.
-struct BlockPlace {
+// Where a block lies, and as what: a segment by its number in LiveBlocks::names.
+struct PlacedBlock {
   uint32_t segment = 0;
-  uint64_t offset = 0;
+  SegmentEntry entry;
 };
 
 // A block by its segment and its number there, both of LiveBlocks.
@@ -27,15 +28,15 @@ struct BlockNumber {
 
 struct LiveBlock {
   SegmentEntry entry;
-  bool live = false;   // a snapshot names it
+  PageMask named = 0;  // the pages that snapshots name; of a keeper, all those that name its content
   BlockNumber keeper;  // the one of several of the same content that counts; mostly itself
-  BlockPlace place;    // where it lies by now
+  PlacedBlock now;     // where it lies by now
 };
 
 struct LiveSegment {
   std::string id;
   uint64_t bytes = 0;             // of the file
-  uint64_t live_bytes = 0;        // of the blocks that count, with their entries in the index
+  uint64_t live_bytes = 0;        // of the blocks that count, see LiveBytes
   std::vector<LiveBlock> blocks;  // by offset, dead ones too
 };
 
@@ -47,8 +48,8 @@ struct LiveBlocks {
   uint64_t live_bytes() const;
 };
 
-// What a block takes in a segment.
-uint64_t BytesInSegment(const SegmentEntry& entry);
+// What the pages that are named take in a segment. Of a block of which some are not, an estimate.
+uint64_t LiveBytes(const LiveBlock& block);
 
 // Lineages that share segments (a job and its clones), each in exactly one group.
 Result<std::vector<std::vector<std::string>>> GroupLineages(const StoreCore& core);

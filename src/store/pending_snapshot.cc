@@ -33,10 +33,15 @@ constexpr int kCommitTriesMax = 10'000;
 constexpr uint32_t kOfParent = 1u << 31;
 static_assert(limits::kSegmentsPerSnapshotMax < kOfParent);
 
+struct ParentBlock {
+  BlockRef block;
+  uint32_t index = 0;  // in the parent's manifest
+};
+
 struct alignas(64) Shard {
   std::mutex mutex;
   std::unordered_map<BlockKey, uint32_t, BlockKeyHash> index_of;
-  std::unordered_map<BlockKey, BlockRef, BlockKeyHash> of_parent;
+  std::unordered_map<BlockKey, ParentBlock, BlockKeyHash> of_parent;
   std::vector<std::pair<uint32_t, BlockRef>> blocks;
 };
 
@@ -47,10 +52,11 @@ class PendingSnapshotImpl final : public PendingSnapshot {
     if (parent == nullptr) return;
     parent_ = parent->id;
     parent_segments_ = parent->segments;
-    for (BlockRef block : parent->blocks) {
+    for (uint32_t i = 0; i < parent->blocks.size(); ++i) {
+      BlockRef block = parent->blocks[i];
       block.segment |= kOfParent;
       const BlockKey key = KeyOf(block);
-      ShardOf(key).of_parent.try_emplace(key, block);
+      ShardOf(key).of_parent.try_emplace(key, ParentBlock{block, i});
     }
   }
 
@@ -72,7 +78,7 @@ class PendingSnapshotImpl final : public PendingSnapshot {
       index = next_index_.fetch_add(1, std::memory_order_relaxed);
       known->second = index;
       if (const auto stored = shard.of_parent.find(key); stored != shard.of_parent.end()) {
-        shard.blocks.emplace_back(index, stored->second);
+        shard.blocks.emplace_back(index, stored->second.block);
         return index;
       }
     }
@@ -97,7 +103,7 @@ class PendingSnapshotImpl final : public PendingSnapshot {
       return Fail(ErrorKind::kInternal, "a block to be used again is not the parent's");
     }
     known->second = next_index_.fetch_add(1, std::memory_order_relaxed);
-    shard.blocks.emplace_back(known->second, stored->second);
+    shard.blocks.emplace_back(known->second, stored->second.block);
     return known->second;
   }
 
@@ -134,7 +140,12 @@ class PendingSnapshotImpl final : public PendingSnapshot {
 
     // Under the gate nobody removes segments: those that are there now are still there after the commit.
     const StoreGate gate = TRY(StoreGate::Shared(*core_));
-    if (parent_ && TRY(FollowMovedBlocks(*core_, *parent_, segments_.size(), manifest))) {
+    const auto in_parent = [this](const BlockKey& key) {
+      const auto& known = ShardOf(key).of_parent;
+      const auto found = known.find(key);
+      return found == known.end() ? std::nullopt : std::optional(found->second.index);
+    };
+    if (parent_ && TRY(FollowMovedBlocks(*core_, *parent_, in_parent, segments_.size(), manifest))) {
       encoded = TRY(EncodedManifest::Make(manifest, annotations, core_->options.zstd_level));
     }
     Result<SnapshotId> id = Publish(encoded);

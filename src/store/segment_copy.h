@@ -1,10 +1,12 @@
-// New segments that are filled with blocks of old ones: stored bytes as they are, once they are known to be
-// what their checksum says.
+// New segments that are filled with blocks of old ones, once these are known to be what their checksums say:
+// stored bytes as they are; or, where snapshots name only some pages of a block, compressed anew with zeros
+// in the place of the others. So a block keeps its length, and its pages keep their places in it.
 #pragma once
 
 #include <atomic>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -18,8 +20,8 @@ namespace holdfast {
 class SegmentCopy {
  public:
   // `done`: bytes copied, counted on for `progress`, which may be null.
-  SegmentCopy(Backend& backend, LiveBlocks& live, std::atomic<uint64_t>& done, Progress* progress)
-      : backend_(backend), live_(live), done_(done), progress_(progress) {}
+  SegmentCopy(const StoreCore& core, LiveBlocks& live, std::atomic<uint64_t>& done, Progress* progress)
+      : core_(core), live_(live), done_(done), progress_(progress) {}
 
   // Copies the blocks of this segment that count and notes their new places in `live`. Nothing when the
   // segment is gone: then nobody needs them any more. After an error the copy is of no use. kInterrupted.
@@ -35,12 +37,15 @@ class SegmentCopy {
     std::vector<SegmentEntry> entries;
     bool published = false;
   };
-  Result<BlockPlace> Reserve(SegmentEntry entry);
+  Result<void> CopyBlock(const SegmentReader& reader, LiveBlock& block);
+  // Gives the entry its offset, and notes it. Returns where it is to be written.
+  Result<SegmentWriter*> Reserve(PlacedBlock& block);
 
-  Backend& backend_;
+  const StoreCore& core_;
   LiveBlocks& live_;
   std::atomic<uint64_t>& done_;
   Progress* const progress_;
+  std::mutex mutex_;
   std::map<uint32_t, Written> written_;  // by their numbers in live_.names; the last one takes blocks
 };
 

@@ -107,9 +107,10 @@ Result<std::vector<SegmentEntry>> SegmentReader::ReadIndex() const {
     SegmentEntry& entry = entries[i];
     const uint64_t at = index_offset_ + i * format::kSegmentEntryBytes;
     uint8_t codec = 0;
-    char zeros[7];
+    char zeros[3];
     if (!reader.Take(entry.offset) || !reader.Take(entry.stored_bytes) || !reader.Take(entry.raw_bytes) ||
-        !reader.Take(codec) || !reader.Take(zeros) || !reader.Take(entry.hash)) {
+        !reader.Take(codec) || !reader.Take(entry.kept_pages) || !reader.Take(zeros) ||
+        !reader.Take(entry.hash)) {
       return Damaged(key_, at, "index cut short");
     }
     entry.codec = static_cast<Codec>(codec);

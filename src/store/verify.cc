@@ -171,7 +171,7 @@ class Verifier {
       const auto found =
           std::lower_bound(index.begin(), index.end(), wanted.offset,
                            [](const SegmentEntry& entry, uint64_t offset) { return entry.offset < offset; });
-      if (found == index.end() || *found != wanted) {
+      if (found == index.end() || !SameBlock(*found, wanted)) {
         Problem(fmt::format("{}: block {} is not at offset {} of {}: {} cannot be restarted", key, i,
                             block.offset, SegmentKey(segment), manifest.id.ToString()));
       }

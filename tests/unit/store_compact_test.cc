@@ -18,15 +18,14 @@ class StoreCompact : public ::testing::Test {
     ASSERT_OK(opened);
     store_ = std::make_unique<Store>(*std::move(opened));
   }
-  // Four snapshots of 32 pieces, each after the one before and with twelve new ones; the first and the third
-  // are gone. Of the first segment the pieces from the 12th on are still needed, of the others all.
+  // Four snapshots of 32 pages, each after the one before and with twelve new ones; the first and the third
+  // are gone. Of the first segment one block is dead then, and half of another one.
   void MakeSparse(const std::string& lineage = "job") {
     Content content = Numbers(100, 32);
-    std::optional<SnapshotId> parent;
     for (uint64_t version = 1; version <= 4; ++version) {
-      const Result<SnapshotId> id = CommitContent(*store_, lineage, content, parent);
+      const Result<SnapshotId> id = version == 1 ? CommitContent(*store_, lineage, content)
+                                                 : CommitAfter(*store_, lineage, content, Newest(lineage));
       ASSERT_OK(id);
-      parent = *id;
       model_[*id] = content;
       const size_t from = version % 2 == 1 ? 0 : 20;
       for (size_t i = 0; i < 12; ++i) content[from + i] = 1000 * version + i;
@@ -35,6 +34,13 @@ class StoreCompact : public ::testing::Test {
       ASSERT_OK(store_->Remove({lineage, version}));
       model_.erase({lineage, version});
     }
+  }
+  const Model::value_type& Newest(const std::string& lineage) const {
+    return *std::prev(model_.upper_bound({lineage, UINT64_MAX}));
+  }
+  Before At(uint64_t version) const {
+    const SnapshotId id{"job", version};
+    return {store_->Load(id).value(), model_.at(id)};
   }
   CompactReport Compact(const std::string& lineage = "") const {
     const Result<CompactReport> report = store_->Compact(lineage);
@@ -50,15 +56,14 @@ class StoreCompact : public ::testing::Test {
 TEST_F(StoreCompact, GivesBackTheRoomBetweenWhatSnapshotsNeed) {
   ASSERT_NO_FATAL_FAILURE(MakeSparse());
   const uint64_t before = SegmentBytes(*store_);
-  ASSERT_GT(static_cast<double>(before), 1.15 * static_cast<double>(LiveBytes(*store_)));
+  ASSERT_GT(static_cast<double>(before), 1.15 * LiveBytes(model_));
   const CompactReport report = Compact();
   EXPECT_GE(report.before.bytes, before);
   EXPECT_EQ(report.after.bytes, SegmentBytes(*store_));
   EXPECT_EQ(report.after.segments, SegmentSizes(*store_).size());
-  EXPECT_EQ(report.after.live_bytes, report.before.live_bytes);
   EXPECT_GT(report.snapshots_rewritten, 0U);
   ExpectModel(*store_, model_);
-  ExpectCompact(*store_);
+  ExpectCompact(*store_, model_);
 }
 
 TEST_F(StoreCompact, DoneAgainDoesNothing) {
@@ -79,8 +84,8 @@ TEST_F(StoreCompact, ADryRunForeseesAndTouchesNothing) {
   const CompactReport did = Compact();
   EXPECT_EQ(would.before.bytes, did.before.bytes);
   EXPECT_EQ(would.segments_rewritten, did.segments_rewritten);
-  EXPECT_EQ(would.after.live_bytes, did.after.live_bytes);
-  EXPECT_EQ(would.after.bytes, did.after.bytes);
+  // Of blocks of which a part is needed it only estimates what that takes.
+  EXPECT_NEAR(static_cast<double>(would.after.bytes), static_cast<double>(did.after.bytes), 2000);
   EXPECT_EQ(would.after.segments, did.after.segments);
 }
 
@@ -128,7 +133,7 @@ TEST_F(StoreCompact, ClonesGoAlongAndOthersAreLeftAlone) {
   ASSERT_NO_FATAL_FAILURE(MakeSparse());
   ASSERT_NO_FATAL_FAILURE(MakeSparse("other"));
   const Result<SnapshotId> clone =
-      CommitContent(*store_, "clone", model_.at({"job", 2}), SnapshotId{"job", 2});
+      CommitAfter(*store_, "clone", model_.at({"job", 2}), *model_.find({"job", 2}));
   ASSERT_OK(clone);
   model_[*clone] = model_.at({"job", 2});
   const std::vector<std::string> others = store_->Load({"other", 4}).value().segments;
@@ -157,19 +162,42 @@ TEST_F(StoreCompact, OneContentOfOneJobIsKeptOnce) {
 
 TEST_F(StoreCompact, ManySmallSegmentsAreJoined) {
   Content content = Numbers(1, 40);
-  std::optional<SnapshotId> parent;
+  model_[CommitContent(*store_, "job", content).value()] = content;
   for (uint64_t i = 0; i < limits::kSmallSegmentsMax + 2; ++i) {
     content[i] = 1000 + i;
-    const SnapshotId id = CommitContent(*store_, "job", content, parent).value();
-    model_[id] = content;
-    parent = id;
+    model_[CommitAfter(*store_, "job", content, Newest("job")).value()] = content;
   }
   EXPECT_GT(SegmentSizes(*store_).size(), limits::kSmallSegmentsMax);
   Compact();
   EXPECT_EQ(SegmentSizes(*store_).size(), 1U);
   EXPECT_EQ(Compact().segments_rewritten, 0U);
   ExpectModel(*store_, model_);
-  ExpectCompact(*store_);
+  ExpectCompact(*store_, model_);
+}
+
+// Each block of the first snapshot is needed for one page only.
+TEST_F(StoreCompact, PagesThatNobodyNeedsAreDroppedFromTheirBlocks) {
+  Content content = Numbers(1, 64);
+  model_[CommitContent(*store_, "job", content).value()] = content;
+  for (size_t i = 0; i < content.size(); ++i) {
+    if (i % kBlockPages != 3) content[i] = 1000 + i;
+  }
+  model_[CommitAfter(*store_, "job", content, Newest("job")).value()] = content;
+  ASSERT_OK(store_->Remove({"job", 1}));
+  model_.erase({"job", 1});
+  const Before before = At(2);
+  Compact();
+  ExpectModel(*store_, model_);
+  ExpectCompact(*store_, model_);
+  EXPECT_EQ(Compact().segments_rewritten, 0U) << "once is enough";
+  // Whoever read the manifest before can read by it.
+  const Result<std::unique_ptr<BlockReader>> blocks = store_->OpenBlocks(before.manifest);
+  ASSERT_OK(blocks);
+  ExpectContent(before.manifest, **blocks, before.content);
+  // And one page more goes by and by.
+  content[3] = 5000;
+  model_[CommitAfter(*store_, "job", content, Newest("job")).value()] = content;
+  ExpectModel(*store_, model_);
 }
 
 TEST_F(StoreCompact, AReaderReadsOnThroughIt) {
@@ -195,13 +223,13 @@ TEST_F(StoreCompact, AManifestReadBeforeItCanBeReadByAfterIt) {
 
 TEST_F(StoreCompact, APendingSnapshotTakesOverWhatWasMovedMeanwhile) {
   ASSERT_NO_FATAL_FAILURE(MakeSparse());
-  const Manifest parent = store_->Load({"job", 4}).value();
-  const std::unique_ptr<PendingSnapshot> pending = store_->Begin("job", &parent).value();
-  Content content = model_.at({"job", 4});
-  content[3] = 77;
-  const Result<Manifest> manifest = AppendContent(*pending, content);
+  const Before before = At(4);
+  const std::unique_ptr<PendingSnapshot> pending = store_->Begin("job", &before.manifest).value();
+  Content content = before.content;
+  content[13] = 77;
+  const Result<Manifest> manifest = AppendContent(*pending, content, &before);
   ASSERT_OK(manifest);
-  Compact();
+  EXPECT_GT(Compact().segments_rewritten, 0U);
   const Result<SnapshotId> id = pending->Commit(*manifest, {});
   ASSERT_OK(id);
   model_[*id] = content;
@@ -210,15 +238,19 @@ TEST_F(StoreCompact, APendingSnapshotTakesOverWhatWasMovedMeanwhile) {
 
 TEST_F(StoreCompact, APendingSnapshotFindsItsBlocksInOthersWhenItsParentIsGone) {
   ASSERT_NO_FATAL_FAILURE(MakeSparse());
-  const Manifest parent = store_->Load({"job", 2}).value();
-  const std::unique_ptr<PendingSnapshot> pending = store_->Begin("job", &parent).value();
-  // In the segment that is rewritten, and job@4 has it as well.
-  const Content content(model_.at({"job", 4}).begin() + 12, model_.at({"job", 4}).begin() + 20);
-  Result<Manifest> manifest = AppendContent(*pending, content);
+  const Before before = At(2);
+  const std::unique_ptr<PendingSnapshot> pending = store_->Begin("job", &before.manifest).value();
+  // What stays of the parent are whole blocks, and its other child has them as well.
+  Content content = before.content;
+  for (size_t i = 0; i < 16; ++i) content[i] = 5000 + i;
+  const Result<Manifest> manifest = AppendContent(*pending, content, &before);
   ASSERT_OK(manifest);
+  Content sibling = before.content;
+  sibling[0] = 6000;
+  model_[CommitAfter(*store_, "job", sibling, *model_.find({"job", 2})).value()] = sibling;
   ASSERT_OK(store_->Remove({"job", 2}));
   model_.erase({"job", 2});
-  Compact();
+  EXPECT_GT(Compact().segments_rewritten, 0U);
   const Result<SnapshotId> id = pending->Commit(*manifest, {});
   ASSERT_OK(id);
   model_[*id] = content;
@@ -227,9 +259,9 @@ TEST_F(StoreCompact, APendingSnapshotFindsItsBlocksInOthersWhenItsParentIsGone) 
 
 TEST_F(StoreCompact, APendingSnapshotWhoseContentIsGoneIsRefused) {
   ASSERT_NO_FATAL_FAILURE(MakeSparse());
-  const Manifest parent = store_->Load({"job", 2}).value();
-  const std::unique_ptr<PendingSnapshot> pending = store_->Begin("job", &parent).value();
-  const Result<Manifest> manifest = AppendContent(*pending, model_.at({"job", 2}));
+  const Before before = At(2);
+  const std::unique_ptr<PendingSnapshot> pending = store_->Begin("job", &before.manifest).value();
+  const Result<Manifest> manifest = AppendContent(*pending, before.content, &before);
   ASSERT_OK(manifest);
   ASSERT_OK(store_->Remove({"job", 2}));
   model_.erase({"job", 2});
@@ -238,10 +270,37 @@ TEST_F(StoreCompact, APendingSnapshotWhoseContentIsGoneIsRefused) {
   ExpectModel(*store_, model_);
 }
 
+// Memory is again what it was in a block of which the parent itself needs only a part.
+TEST_F(StoreCompact, NoPageThatWasDroppedIsTakenForWhatItWas) {
+  ASSERT_NO_FATAL_FAILURE(MakeSparse());
+  const Before before = At(4);
+  const std::unique_ptr<PendingSnapshot> late = store_->Begin("job", &before.manifest).value();
+  const Content content = Numbers(108, 8);
+  const Result<Manifest> manifest = AppendContent(*late, content);
+  ASSERT_OK(manifest);
+  ASSERT_EQ(late->bytes_stored(), 0U) << "it was to be found in the parent";
+  Compact();
+  EXPECT_EQ(late->Commit(*manifest, {}).error().kind, ErrorKind::kBusy);
+  ExpectModel(*store_, model_);
+  // Committed before a compaction, it keeps its pages through it.
+  ASSERT_NO_FATAL_FAILURE(MakeSparse("second"));
+  const Manifest parent = store_->Load({"second", 4}).value();
+  const std::unique_ptr<PendingSnapshot> pending = store_->Begin("second", &parent).value();
+  const Result<Manifest> again = AppendContent(*pending, content);
+  ASSERT_OK(again);
+  model_[pending->Commit(*again, {}).value()] = content;
+  Compact();
+  ExpectModel(*store_, model_);
+}
+
 TEST_F(StoreCompact, DamagedBlocksAreNotCarriedAlong) {
   ASSERT_NO_FATAL_FAILURE(MakeSparse());
   const Manifest manifest = store_->Load({"job", 4}).value();
-  const BlockRef& block = manifest.blocks.at(manifest.address_spaces.at(0).extents.at(12).block);
+  const std::vector<Extent>& extents = manifest.address_spaces.at(0).extents;
+  const auto extent = std::find_if(extents.begin(), extents.end(),
+                                   [](const Extent& one) { return one.address == 12 * kPageBytes; });
+  ASSERT_NE(extent, extents.end());
+  const BlockRef& block = manifest.blocks.at(extent->block);
   const std::filesystem::path file =
       store_->directory() / "segments" / (manifest.segments[block.segment] + ".seg");
   std::string bytes = ReadWholeFile(file);
@@ -316,7 +375,7 @@ TEST_F(StoreCompact, StopsWhenItIsTold) {
     ++stopped;
   }
   EXPECT_GT(stopped, 3);
-  ExpectCompact(*store_);
+  ExpectCompact(*store_, model_);
   for (const auto& file : std::filesystem::recursive_directory_iterator(store_->directory())) {
     EXPECT_NE(file.path().extension(), ".partial");
   }

@@ -1,12 +1,14 @@
-// What the tests of compaction share: snapshots whose content is a list of numbers, one for each block of
-// memory, so that a model of a store is a map from snapshots to lists.
+// What the tests of compaction share: snapshots whose memory is a list of numbers, one for each page, so that
+// a model of a store is a map from snapshots to lists.
 #pragma once
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstring>
 #include <map>
 #include <numeric>
-#include <optional>
+#include <random>
 #include <set>
 #include <string>
 #include <vector>
@@ -15,52 +17,100 @@
 
 namespace holdfast {
 
-inline constexpr uint32_t kPiecePages = 4;
-inline constexpr size_t kPieceBytes = size_t{kPiecePages} * kPageBytes;
+inline constexpr size_t kBlockPages = 8;
 
 using Content = std::vector<uint64_t>;
 using Model = std::map<SnapshotId, Content>;
 
-// The pieces from `first` on.
 inline Content Numbers(uint64_t first, size_t count) {
   Content content(count);
-  for (size_t i = 0; i < count; ++i) content[i] = first + i;
+  std::iota(content.begin(), content.end(), first);
   return content;
 }
 
-// Appends the memory that `content` stands for.
-inline Result<Manifest> AppendContent(PendingSnapshot& pending, const Content& content) {
+// What a number stands for; does not get smaller by compression.
+inline std::vector<std::byte> PageOf(uint64_t number) {
+  std::vector<std::byte> page(kPageBytes);
+  std::mt19937_64 random(number);
+  for (size_t at = 0; at < page.size(); at += sizeof(uint64_t)) {
+    const uint64_t word = random();
+    std::memcpy(&page[at], &word, sizeof(word));
+  }
+  return page;
+}
+
+// What a snapshot comes after: pages that have not changed since are taken over without being looked at.
+struct Before {
+  Manifest manifest;
+  Content content;
+};
+
+// Appends the memory that `content` stands for, as a checkpoint does: what is not as before, in blocks of
+// runs of pages.
+inline Result<Manifest> AppendContent(PendingSnapshot& pending, const Content& content,
+                                      const Before* before = nullptr) {
   Manifest manifest;
   AddressSpace& space = manifest.address_spaces.emplace_back();
   space.pid = 1;
-  for (size_t i = 0; i < content.size(); ++i) {
-    const uint32_t block = TRY(pending.AppendBlock(TestBytes(content[i], kPieceBytes)));
-    space.extents.push_back({i * kPieceBytes, kPiecePages, block, 0, false});
+  const auto same = [&](size_t page) {
+    return before != nullptr && page < before->content.size() && before->content[page] == content[page];
+  };
+  for (size_t first = 0; first < content.size();) {
+    size_t end = first + 1;
+    if (same(first)) {
+      const std::vector<Extent>& known = before->manifest.address_spaces.at(0).extents;
+      const auto extent = std::find_if(known.begin(), known.end(), [first](const Extent& one) {
+        return one.address / kPageBytes + one.pages > first;
+      });
+      const size_t start = extent->address / kPageBytes;
+      while (end < start + extent->pages && end < content.size() && same(end)) ++end;
+      const uint32_t block = TRY(pending.ReuseBlock(before->manifest.blocks.at(extent->block)));
+      const auto first_page = static_cast<uint16_t>(extent->first_page + (first - start));
+      space.extents.push_back(
+          {first * kPageBytes, static_cast<uint32_t>(end - first), block, first_page, false});
+    } else {
+      std::vector<std::byte> raw = PageOf(content[first]);
+      for (; end < content.size() && end < first + kBlockPages && !same(end); ++end) {
+        const std::vector<std::byte> page = PageOf(content[end]);
+        raw.insert(raw.end(), page.begin(), page.end());
+      }
+      const uint32_t block = TRY(pending.AppendBlock(raw));
+      space.extents.push_back({first * kPageBytes, static_cast<uint32_t>(end - first), block, 0, false});
+    }
+    first = end;
   }
   return manifest;
 }
 
-inline Result<SnapshotId> CommitContent(Store& store, const std::string& lineage, const Content& content,
-                                        const std::optional<SnapshotId>& parent = {}) {
-  std::optional<Manifest> loaded;
-  if (parent) loaded = TRY(store.Load(*parent));
-  const std::unique_ptr<PendingSnapshot> pending = TRY(store.Begin(lineage, loaded ? &*loaded : nullptr));
-  Manifest manifest = TRY(AppendContent(*pending, content));
-  if (parent) {
-    manifest.parent = parent;
-    manifest.kind = SnapshotKind::kDelta;
-  }
+// A full snapshot.
+inline Result<SnapshotId> CommitContent(Store& store, const std::string& lineage, const Content& content) {
+  const std::unique_ptr<PendingSnapshot> pending = TRY(store.Begin(lineage));
+  return pending->Commit(TRY(AppendContent(*pending, content)), {});
+}
+
+// A delta.
+inline Result<SnapshotId> CommitAfter(Store& store, const std::string& lineage, const Content& content,
+                                      const Model::value_type& parent) {
+  const Before before{TRY(store.Load(parent.first)), parent.second};
+  const std::unique_ptr<PendingSnapshot> pending = TRY(store.Begin(lineage, &before.manifest));
+  Manifest manifest = TRY(AppendContent(*pending, content, &before));
+  manifest.parent = parent.first;
+  manifest.kind = SnapshotKind::kDelta;
   return pending->Commit(std::move(manifest), {{"note", "first " + std::to_string(content.front())}});
 }
 
 inline void ExpectContent(const Manifest& manifest, const BlockReader& blocks, const Content& content) {
-  const std::vector<Extent>& extents = manifest.address_spaces.at(0).extents;
-  ASSERT_EQ(extents.size(), content.size()) << manifest.id.ToString();
-  std::vector<std::byte> piece(kPieceBytes);
-  for (size_t i = 0; i < content.size(); ++i) {
-    ASSERT_OK(blocks.Read(extents[i].block, piece));
-    ASSERT_EQ(piece, TestBytes(content[i], kPieceBytes)) << manifest.id.ToString() << ", piece " << i;
+  size_t page = 0;
+  for (const Extent& extent : manifest.address_spaces.at(0).extents) {
+    std::vector<std::byte> raw(manifest.blocks.at(extent.block).raw_bytes);
+    ASSERT_OK(blocks.Read(extent.block, raw));
+    for (size_t i = extent.first_page; i < size_t{extent.first_page} + extent.pages; ++i, ++page) {
+      ASSERT_TRUE(
+          std::ranges::equal(std::span(raw).subspan(i * kPageBytes, kPageBytes), PageOf(content.at(page))))
+          << manifest.id.ToString() << ", page " << page;
+    }
   }
+  ASSERT_EQ(page, content.size()) << manifest.id.ToString();
 }
 
 inline std::set<SnapshotId> AllSnapshots(const Store& store) {
@@ -104,20 +154,15 @@ inline uint64_t SegmentBytes(const Store& store) {
   return std::accumulate(sizes.begin(), sizes.end(), uint64_t{0});
 }
 
-// The stored bytes of all blocks that snapshots name, wherever they lie, each content once.
-inline uint64_t LiveBytes(const Store& store) {
-  std::map<std::array<uint8_t, 16>, uint64_t> stored;
-  for (const SnapshotId& id : AllSnapshots(store)) {
-    const Manifest manifest = store.Load(id).value();
-    for (const BlockRef& block : manifest.blocks) stored[block.hash] = block.stored_bytes;
-  }
-  uint64_t bytes = 0;
-  for (const auto& [hash, size] : stored) bytes += size;
-  return bytes;
+// Of a model in which every number was written once: what its pages take.
+inline double LiveBytes(const Model& model) {
+  std::set<uint64_t> numbers;
+  for (const auto& [id, content] : model) numbers.insert(content.begin(), content.end());
+  return static_cast<double>(numbers.size() * kPageBytes);
 }
 
-inline void ExpectCompact(const Store& store) {
-  EXPECT_LE(static_cast<double>(SegmentBytes(store)), 1.1 * static_cast<double>(LiveBytes(store)));
+inline void ExpectCompact(const Store& store, const Model& model) {
+  EXPECT_LE(static_cast<double>(SegmentBytes(store)), 1.1 * LiveBytes(model));
 }
 
 }  // namespace holdfast
