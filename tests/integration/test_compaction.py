@@ -46,7 +46,8 @@ def kill(process, holdfast, number):
 def many_deltas(subject):
     """random_writer looks at all of its memory in eight rounds."""
     job = subject("random_writer", 24, 100).run()
-    for _ in range(10):
+    job.full_bytes = job.checkpoint(*PRECOPY)["bytes_stored"]
+    for _ in range(9):
         job.wait_rounds(1)
         job.checkpoint(*PRECOPY)
     return job
@@ -63,7 +64,8 @@ def test_gives_back_what_no_snapshot_needs(many_deltas, holdfast):
     assert segment_bytes(holdfast) == bytes_before and would["before"]["ratio"] > RATIO_MAX, would
     report = holdfast.ok("compact", job.name)
     assert report["after"]["bytes"] == segment_bytes(holdfast) < bytes_before, report
-    assert report["after"]["live_bytes"] == would["after"]["live_bytes"], (would, report)
+    # What is in blocks of which only some pages are needed can only be estimated before.
+    assert abs(report["after"]["bytes"] - would["after"]["bytes"]) < 0.02 * would["after"]["bytes"], (would, report)
     assert report["after"]["ratio"] <= RATIO_MAX and report["snapshots_rewritten"] == 2, report
     assert_compact(holdfast)
 
@@ -77,9 +79,12 @@ def test_gives_back_what_no_snapshot_needs(many_deltas, holdfast):
     assert assert_each_restarts(job, holdfast, 9) == [7, 10, 11]
 
 
-def test_says_what_it_did(many_deltas, holdfast):
+def test_makes_a_full_of_deltas(many_deltas, holdfast):
+    """The last of ten takes what a full one takes."""
     holdfast.ok("prune", "--keep", 1, many_deltas.name)
+    assert segment_bytes(holdfast) > 1.5 * many_deltas.full_bytes
     said = holdfast.run("compact")
+    assert segment_bytes(holdfast) <= RATIO_MAX * many_deltas.full_bytes
     assert said.status == 0, str(said)
     assert "before: " in said.out and "after: " in said.out and "copied " in said.out, str(said)
     assert f"compact {many_deltas.name}" in said.err, str(said)  # progress
@@ -87,6 +92,7 @@ def test_says_what_it_did(many_deltas, holdfast):
     assert quiet.status == 0 and quiet.out == quiet.err == "", str(quiet)
     holdfast.fails("not-found", "compact", "nobody")
     holdfast.fails("usage", "compact", "no/name")
+    assert assert_each_restarts(many_deltas, holdfast, 9) == [10]
 
 
 @pytest.mark.slow
