@@ -113,7 +113,7 @@ class GroupCompaction {
 Error Explained(Error error, const CompactReport& report) {
   if (error.kind == ErrorKind::kInterrupted) {
     return Fail(ErrorKind::kInterrupted,
-                fmt::format("stopped after {} of the store's segments", report.segments_rewritten))
+                fmt::format("stopped; {} segments were rewritten", report.segments_rewritten))
         .WithHint("what is done stays; 'holdfast compact' goes on from there");
   }
   if (error.kind == ErrorKind::kCorrupt && error.hint.empty()) {

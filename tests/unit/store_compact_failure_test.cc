@@ -25,21 +25,29 @@ fs::path FastFolder() {
   return fs::is_directory("/dev/shm") ? fs::path("/dev/shm") : fs::temp_directory_path();
 }
 
-// Three snapshots of one job and a clone. Of their segments some are half dead, and so are some of the
-// blocks; a content lies in two segments; and there is garbage.
+// Some snapshots of one job and a clone. Of each of the first eight blocks a half is dead, and what is needed
+// of them is another part for each snapshot; the last two lie in two segments; and there is garbage.
 Model MakeStore(Store& store) {
-  const Content first = Numbers(1, 40);
-  Content content = first;
+  Content content = Numbers(1, 10 * kBlockPages);
+  const Content tail(content.end() - 2 * kBlockPages, content.end());
   Model model;
   model[CommitContent(store, "job", content).value()] = content;
-  for (uint64_t version = 2; version <= 5; ++version) {
-    for (size_t i = 0; i < 14; ++i) content[(version * 7 + i) % content.size()] = 100 * version + i;
-    model[CommitAfter(store, "job", content, *model.rbegin()).value()] = content;
-  }
+  const auto change = [&](uint64_t version, size_t first_in_block, size_t end_in_block) {
+    for (size_t i = 0; i < 8 * kBlockPages; ++i) {
+      const bool chosen = i % kBlockPages >= first_in_block && i % kBlockPages < end_in_block;
+      if (chosen) content[i] = 1000 * version + i;
+    }
+    const SnapshotId id = CommitAfter(store, "job", content, *model.rbegin()).value();
+    model[id] = content;
+  };
+  change(2, 0, 3);
+  change(3, 3, 4);
+  change(4, 4, 5);
   const Model::value_type original = *model.find({"job", 3});
   model[CommitAfter(store, "clone", original.second, original).value()] = original.second;
-  model[CommitContent(store, "job", first).value()] = first;
-  for (const uint64_t version : {1, 3, 4}) {
+  model[CommitContent(store, "job", tail).value()] = tail;
+  model[CommitContent(store, "job", Numbers(9000, 30)).value()] = {};
+  for (const uint64_t version : {1, 6}) {
     EXPECT_TRUE(store.Remove({"job", version}));
     model.erase({"job", version});
   }

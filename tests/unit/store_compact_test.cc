@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <functional>
 
 #include "store_compact_test_support.h"
 
@@ -291,6 +292,42 @@ TEST_F(StoreCompact, NoPageThatWasDroppedIsTakenForWhatItWas) {
   model_[pending->Commit(*again, {}).value()] = content;
   Compact();
   ExpectModel(*store_, model_);
+}
+
+// Does something once it is known what is to be copied, and before anything is.
+class MeanwhileProgress final : public Progress {
+ public:
+  explicit MeanwhileProgress(std::function<void()> meanwhile) : meanwhile_(std::move(meanwhile)) {}
+  void Phase(std::string_view, uint64_t) override { meanwhile_(); }
+  void Advance(uint64_t) override {}
+  void Note(std::string_view) override {}
+
+ private:
+  std::function<void()> meanwhile_;
+};
+
+TEST_F(StoreCompact, WhatIsCommittedMeanwhileKeepsItsPages) {
+  ASSERT_NO_FATAL_FAILURE(MakeSparse());
+  const Before before = At(4);
+  const std::unique_ptr<PendingSnapshot> pending = store_->Begin("job", &before.manifest).value();
+  const Content content = Numbers(108, 8);  // of which the snapshots name a half
+  const Result<Manifest> manifest = AppendContent(*pending, content);
+  ASSERT_OK(manifest);
+  MeanwhileProgress progress([&] { model_[pending->Commit(*manifest, {}).value()] = content; });
+  ASSERT_OK(store_->Compact("", /*dry_run=*/false, &progress));
+  ExpectModel(*store_, model_);
+  Compact();
+  ExpectModel(*store_, model_);
+}
+
+TEST_F(StoreCompact, WhatIsRemovedMeanwhileIsNotMissed) {
+  ASSERT_NO_FATAL_FAILURE(MakeSparse());
+  MeanwhileProgress progress([&] {
+    const Result<void> removed = store_->RemoveLineage("job");
+    EXPECT_TRUE(removed && store_->CollectGarbage());
+  });
+  ASSERT_OK(store_->Compact("", /*dry_run=*/false, &progress));
+  EXPECT_EQ(SegmentBytes(*store_), 0U);
 }
 
 TEST_F(StoreCompact, DamagedBlocksAreNotCarriedAlong) {
