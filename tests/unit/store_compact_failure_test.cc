@@ -47,7 +47,7 @@ Model MakeStore(Store& store) {
   model[CommitAfter(store, "clone", original.second, original).value()] = original.second;
   model[CommitContent(store, "job", tail).value()] = tail;
   model[CommitContent(store, "job", Numbers(9000, 30)).value()] = {};
-  for (const uint64_t version : {1, 6}) {
+  for (const uint64_t version : {1U, 6U}) {
     EXPECT_TRUE(store.Remove({"job", version}));
     model.erase({"job", version});
   }

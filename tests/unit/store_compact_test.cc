@@ -31,7 +31,7 @@ class StoreCompact : public ::testing::Test {
       const size_t from = version % 2 == 1 ? 0 : 20;
       for (size_t i = 0; i < 12; ++i) content[from + i] = 1000 * version + i;
     }
-    for (const uint64_t version : {1, 3}) {
+    for (const uint64_t version : {1U, 3U}) {
       ASSERT_OK(store_->Remove({lineage, version}));
       model_.erase({lineage, version});
     }
