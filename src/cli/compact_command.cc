@@ -59,7 +59,7 @@ Result<int> Run(const GlobalOptions& global, const Flags& flags) {
   fmt::print("before: {}\n", FillText(report.before));
   fmt::print("{}: {}\n", flags.dry_run ? "it would be" : "after", FillText(report.after));
   if (report.segments_rewritten > 0) {
-    fmt::print("{} {} out of {} segments\n", flags.dry_run ? "would copy" : "copied",
+    fmt::print("{} {} out of {} of them\n", flags.dry_run ? "would copy" : "copied",
                FormatBytes(report.bytes_copied), report.segments_rewritten);
   }
   return 0;

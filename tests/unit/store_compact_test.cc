@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <functional>
 
 #include "store_compact_test_support.h"
 
@@ -11,48 +10,6 @@ namespace holdfast {
 namespace {
 
 using ::testing::HasSubstr;
-
-class StoreCompact : public ::testing::Test {
- protected:
-  void SetUp() override {
-    Result<Store> opened = Store::Open(directory_.path() / "store");
-    ASSERT_OK(opened);
-    store_ = std::make_unique<Store>(*std::move(opened));
-  }
-  // Four snapshots of 32 pages, each after the one before and with twelve new ones; the first and the third
-  // are gone. Of the first segment one block is dead then, and half of another one.
-  void MakeSparse(const std::string& lineage = "job") {
-    Content content = Numbers(100, 32);
-    for (uint64_t version = 1; version <= 4; ++version) {
-      const Result<SnapshotId> id = version == 1 ? CommitContent(*store_, lineage, content)
-                                                 : CommitAfter(*store_, lineage, content, Newest(lineage));
-      ASSERT_OK(id);
-      model_[*id] = content;
-      const size_t from = version % 2 == 1 ? 0 : 20;
-      for (size_t i = 0; i < 12; ++i) content[from + i] = 1000 * version + i;
-    }
-    for (const uint64_t version : {1U, 3U}) {
-      ASSERT_OK(store_->Remove({lineage, version}));
-      model_.erase({lineage, version});
-    }
-  }
-  const Model::value_type& Newest(const std::string& lineage) const {
-    return *std::prev(model_.upper_bound({lineage, UINT64_MAX}));
-  }
-  Before At(uint64_t version) const {
-    const SnapshotId id{"job", version};
-    return {store_->Load(id).value(), model_.at(id)};
-  }
-  CompactReport Compact(const std::string& lineage = "") const {
-    const Result<CompactReport> report = store_->Compact(lineage);
-    if (!report) ADD_FAILURE() << report.error().message;
-    return report.value_or(CompactReport{});
-  }
-
-  TemporaryDirectory directory_;
-  std::unique_ptr<Store> store_;
-  Model model_;
-};
 
 TEST_F(StoreCompact, GivesBackTheRoomBetweenWhatSnapshotsNeed) {
   ASSERT_NO_FATAL_FAILURE(MakeSparse());
@@ -199,135 +156,6 @@ TEST_F(StoreCompact, PagesThatNobodyNeedsAreDroppedFromTheirBlocks) {
   content[3] = 5000;
   model_[CommitAfter(*store_, "job", content, Newest("job")).value()] = content;
   ExpectModel(*store_, model_);
-}
-
-TEST_F(StoreCompact, AReaderReadsOnThroughIt) {
-  ASSERT_NO_FATAL_FAILURE(MakeSparse());
-  const Manifest manifest = store_->Load({"job", 4}).value();
-  const std::unique_ptr<BlockReader> blocks = store_->OpenBlocks(manifest).value();
-  Compact();
-  ASSERT_OK(store_->Prune("job", 1));
-  ExpectContent(manifest, *blocks, model_.at({"job", 4}));
-}
-
-TEST_F(StoreCompact, AManifestReadBeforeItCanBeReadByAfterIt) {
-  ASSERT_NO_FATAL_FAILURE(MakeSparse());
-  const Manifest manifest = store_->Load({"job", 4}).value();
-  Compact();
-  const Result<std::unique_ptr<BlockReader>> blocks = store_->OpenBlocks(manifest);
-  ASSERT_OK(blocks);
-  ExpectContent(manifest, **blocks, model_.at({"job", 4}));
-  ASSERT_OK(store_->Remove({"job", 4}));
-  ASSERT_OK(store_->CollectGarbage());
-  EXPECT_EQ(store_->OpenBlocks(manifest).error().kind, ErrorKind::kNotFound);
-}
-
-TEST_F(StoreCompact, APendingSnapshotTakesOverWhatWasMovedMeanwhile) {
-  ASSERT_NO_FATAL_FAILURE(MakeSparse());
-  const Before before = At(4);
-  const std::unique_ptr<PendingSnapshot> pending = store_->Begin("job", &before.manifest).value();
-  Content content = before.content;
-  content[13] = 77;
-  const Result<Manifest> manifest = AppendContent(*pending, content, &before);
-  ASSERT_OK(manifest);
-  EXPECT_GT(Compact().segments_rewritten, 0U);
-  const Result<SnapshotId> id = pending->Commit(*manifest, {});
-  ASSERT_OK(id);
-  model_[*id] = content;
-  ExpectModel(*store_, model_);
-}
-
-TEST_F(StoreCompact, APendingSnapshotFindsItsBlocksInOthersWhenItsParentIsGone) {
-  ASSERT_NO_FATAL_FAILURE(MakeSparse());
-  const Before before = At(2);
-  const std::unique_ptr<PendingSnapshot> pending = store_->Begin("job", &before.manifest).value();
-  // What stays of the parent are whole blocks, and its other child has them as well.
-  Content content = before.content;
-  for (size_t i = 0; i < 16; ++i) content[i] = 5000 + i;
-  const Result<Manifest> manifest = AppendContent(*pending, content, &before);
-  ASSERT_OK(manifest);
-  Content sibling = before.content;
-  sibling[0] = 6000;
-  model_[CommitAfter(*store_, "job", sibling, *model_.find({"job", 2})).value()] = sibling;
-  ASSERT_OK(store_->Remove({"job", 2}));
-  model_.erase({"job", 2});
-  EXPECT_GT(Compact().segments_rewritten, 0U);
-  const Result<SnapshotId> id = pending->Commit(*manifest, {});
-  ASSERT_OK(id);
-  model_[*id] = content;
-  ExpectModel(*store_, model_);
-}
-
-TEST_F(StoreCompact, APendingSnapshotWhoseContentIsGoneIsRefused) {
-  ASSERT_NO_FATAL_FAILURE(MakeSparse());
-  const Before before = At(2);
-  const std::unique_ptr<PendingSnapshot> pending = store_->Begin("job", &before.manifest).value();
-  const Result<Manifest> manifest = AppendContent(*pending, before.content, &before);
-  ASSERT_OK(manifest);
-  ASSERT_OK(store_->Remove({"job", 2}));
-  model_.erase({"job", 2});
-  Compact();
-  EXPECT_EQ(pending->Commit(*manifest, {}).error().kind, ErrorKind::kBusy);
-  ExpectModel(*store_, model_);
-}
-
-// Memory is again what it was in a block of which the parent itself needs only a part.
-TEST_F(StoreCompact, NoPageThatWasDroppedIsTakenForWhatItWas) {
-  ASSERT_NO_FATAL_FAILURE(MakeSparse());
-  const Before before = At(4);
-  const std::unique_ptr<PendingSnapshot> late = store_->Begin("job", &before.manifest).value();
-  const Content content = Numbers(108, 8);
-  const Result<Manifest> manifest = AppendContent(*late, content);
-  ASSERT_OK(manifest);
-  ASSERT_EQ(late->bytes_stored(), 0U) << "it was to be found in the parent";
-  Compact();
-  EXPECT_EQ(late->Commit(*manifest, {}).error().kind, ErrorKind::kBusy);
-  ExpectModel(*store_, model_);
-  // Committed before a compaction, it keeps its pages through it.
-  ASSERT_NO_FATAL_FAILURE(MakeSparse("second"));
-  const Manifest parent = store_->Load({"second", 4}).value();
-  const std::unique_ptr<PendingSnapshot> pending = store_->Begin("second", &parent).value();
-  const Result<Manifest> again = AppendContent(*pending, content);
-  ASSERT_OK(again);
-  model_[pending->Commit(*again, {}).value()] = content;
-  Compact();
-  ExpectModel(*store_, model_);
-}
-
-// Does something once it is known what is to be copied, and before anything is.
-class MeanwhileProgress final : public Progress {
- public:
-  explicit MeanwhileProgress(std::function<void()> meanwhile) : meanwhile_(std::move(meanwhile)) {}
-  void Phase(std::string_view, uint64_t) override { meanwhile_(); }
-  void Advance(uint64_t) override {}
-  void Note(std::string_view) override {}
-
- private:
-  std::function<void()> meanwhile_;
-};
-
-TEST_F(StoreCompact, WhatIsCommittedMeanwhileKeepsItsPages) {
-  ASSERT_NO_FATAL_FAILURE(MakeSparse());
-  const Before before = At(4);
-  const std::unique_ptr<PendingSnapshot> pending = store_->Begin("job", &before.manifest).value();
-  const Content content = Numbers(108, 8);  // of which the snapshots name a half
-  const Result<Manifest> manifest = AppendContent(*pending, content);
-  ASSERT_OK(manifest);
-  MeanwhileProgress progress([&] { model_[pending->Commit(*manifest, {}).value()] = content; });
-  ASSERT_OK(store_->Compact("", /*dry_run=*/false, &progress));
-  ExpectModel(*store_, model_);
-  Compact();
-  ExpectModel(*store_, model_);
-}
-
-TEST_F(StoreCompact, WhatIsRemovedMeanwhileIsNotMissed) {
-  ASSERT_NO_FATAL_FAILURE(MakeSparse());
-  MeanwhileProgress progress([&] {
-    const Result<void> removed = store_->RemoveLineage("job");
-    EXPECT_TRUE(removed && store_->CollectGarbage());
-  });
-  ASSERT_OK(store_->Compact("", /*dry_run=*/false, &progress));
-  EXPECT_EQ(SegmentBytes(*store_), 0U);
 }
 
 TEST_F(StoreCompact, DamagedBlocksAreNotCarriedAlong) {

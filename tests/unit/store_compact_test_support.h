@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <memory>
 #include <numeric>
 #include <random>
 #include <set>
@@ -164,5 +165,48 @@ inline double LiveBytes(const Model& model) {
 inline void ExpectCompact(const Store& store, const Model& model) {
   EXPECT_LE(static_cast<double>(SegmentBytes(store)), 1.1 * LiveBytes(model));
 }
+
+// A store of its own, and what should be in it.
+class StoreCompact : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    Result<Store> opened = Store::Open(directory_.path() / "store");
+    ASSERT_OK(opened);
+    store_ = std::make_unique<Store>(*std::move(opened));
+  }
+  // Four snapshots of 32 pages, each after the one before and with twelve new ones; the first and the third
+  // are gone. Of the first segment one block is dead then, and half of another one.
+  void MakeSparse(const std::string& lineage = "job") {
+    Content content = Numbers(100, 32);
+    for (uint64_t version = 1; version <= 4; ++version) {
+      const Result<SnapshotId> id = version == 1 ? CommitContent(*store_, lineage, content)
+                                                 : CommitAfter(*store_, lineage, content, Newest(lineage));
+      ASSERT_OK(id);
+      model_[*id] = content;
+      const size_t from = version % 2 == 1 ? 0 : 20;
+      for (size_t i = 0; i < 12; ++i) content[from + i] = 1000 * version + i;
+    }
+    for (const uint64_t version : {1U, 3U}) {
+      ASSERT_OK(store_->Remove({lineage, version}));
+      model_.erase({lineage, version});
+    }
+  }
+  const Model::value_type& Newest(const std::string& lineage) const {
+    return *std::prev(model_.upper_bound({lineage, UINT64_MAX}));
+  }
+  Before At(uint64_t version) const {
+    const SnapshotId id{"job", version};
+    return {store_->Load(id).value(), model_.at(id)};
+  }
+  CompactReport Compact(const std::string& lineage = "") const {
+    const Result<CompactReport> report = store_->Compact(lineage);
+    if (!report) ADD_FAILURE() << report.error().message;
+    return report.value_or(CompactReport{});
+  }
+
+  TemporaryDirectory directory_;
+  std::unique_ptr<Store> store_;
+  Model model_;
+};
 
 }  // namespace holdfast
