@@ -81,7 +81,8 @@ void AddPruneCommand(CommandLine& line) {
   command.add_option("--keep-where", flags->where, "Keep those with this annotation (also != < <= > >=)")
       ->type_name("KEY=VALUE")
       ->expected(1)
-      ->take_all();
+      ->take_all()
+      ->allow_extra_args(false);
   command.add_flag("--dry-run", flags->dry_run, "Only say what would go");
 }
 
