@@ -17,6 +17,12 @@ inline constexpr uint32_t kLineageNameBytesMax = 100;
 inline constexpr uint32_t kAnnotationsMax = 1000;
 inline constexpr uint32_t kAnnotationBytesMax = 64 * 1024;
 
+// Compaction
+inline constexpr uint64_t kCompactionBatchBytesMax = 16ull << 30;  // copied before what it replaces is freed
+inline constexpr uint32_t kDeadPercentMax = 5;                     // of a segment that is left as it is
+inline constexpr uint64_t kSmallSegmentBytes = 32ull << 20;
+inline constexpr uint32_t kSmallSegmentsMax = 16;  // of one job; more are joined
+
 // Processes
 inline constexpr uint32_t kProcessesMax = 65536;
 inline constexpr uint32_t kCpusMax = 1u << 16;

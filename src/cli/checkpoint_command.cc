@@ -131,7 +131,8 @@ void AddCheckpointCommand(CommandLine& line) {
   command.add_option("--tag", flags->tags, "An annotation; may be given more than once")
       ->type_name("KEY=VALUE")
       ->expected(1)
-      ->take_all();
+      ->take_all()
+      ->allow_extra_args(false);
   command.add_flag("--stop", flags->stop, "Leave the job stopped once the snapshot is committed");
   command
       .add_option("--full-every", flags->full_every,

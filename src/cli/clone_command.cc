@@ -120,7 +120,8 @@ void AddCloneCommand(CommandLine& line) {
       .add_option("--set-file", flags->set_files, "What it reads in this file; may be given more than once")
       ->type_name("PATH=CONTENT")
       ->expected(1)
-      ->take_all();
+      ->take_all()
+      ->allow_extra_args(false);
   command.add_option("--signal", flags->signal, "Send it to the clone's first process once it runs")
       ->type_name("SIGNAL");
   AddTriggerOptions(command, flags->resume.triggers);

@@ -214,6 +214,7 @@ int Main(int argc, char** argv) {
   AddNoteCommand(line);
   AddRmCommand(line);
   AddPruneCommand(line);
+  AddCompactCommand(line);
   AddVerifyCommand(line);
   AddDoctorCommand(line);
   AddGenerateCommand(line);

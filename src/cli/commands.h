@@ -20,6 +20,7 @@ void AddAttachCommand(CommandLine& line);
 void AddAnnotateCommand(CommandLine& line);
 void AddRmCommand(CommandLine& line);
 void AddPruneCommand(CommandLine& line);
+void AddCompactCommand(CommandLine& line);
 void AddVerifyCommand(CommandLine& line);
 void AddDoctorCommand(CommandLine& line);
 void AddGenerateCommand(CommandLine& line);

@@ -45,12 +45,15 @@ CommandText Text() {
       .name = "prune",
       .summary = "remove old snapshots, give room back",
       .usage = "",
-      .details = {"Removes old snapshots of each job named (of every job when none is) and keeps those that "
-                  "any of the options "
-                  "wants, and the present of the job, from which 'resume' would restart it. Without one of "
-                  "these options no "
-                  "snapshot goes. Any snapshot may go: those that came after it are complete without it.",
-                  "Then frees what no snapshot refers to, and what writers that died have left."},
+      .details =
+          {"Removes old snapshots of each job named (of every job when none is) and keeps those that "
+           "any of the options "
+           "wants, and the present of the job, from which 'resume' would restart it. Without one of "
+           "these options no "
+           "snapshot goes. Any snapshot may go: those that came after it are complete without it.",
+           "Then frees what no snapshot refers to, and what writers that died have left. What those that "
+           "stay share with those that went lies scattered then: 'holdfast compact' gives back the room "
+           "between."},
       .examples = {{"holdfast prune --keep 3 train", "the newest three of one job"},
                    {"holdfast prune --keep 3 --hourly 24 --daily 7 --weekly 4 train",
                     "fewer, the older they are"},
@@ -78,7 +81,8 @@ void AddPruneCommand(CommandLine& line) {
   command.add_option("--keep-where", flags->where, "Keep those with this annotation (also != < <= > >=)")
       ->type_name("KEY=VALUE")
       ->expected(1)
-      ->take_all();
+      ->take_all()
+      ->allow_extra_args(false);
   command.add_flag("--dry-run", flags->dry_run, "Only say what would go");
 }
 

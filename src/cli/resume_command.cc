@@ -76,7 +76,8 @@ void AddResumeCommand(CommandLine& line) {
       .add_option("-w,--where", flags->where, "The newest snapshot with this annotation (also != < <= > >=)")
       ->type_name("KEY=VALUE")
       ->expected(1)
-      ->take_all();
+      ->take_all()
+      ->allow_extra_args(false);
 }
 
 }  // namespace holdfast

@@ -145,7 +145,8 @@ void AddSnapshotsCommand(CommandLine& line) {
   command.add_option("-w,--where", flags->where, "Only those with this annotation (also != < <= > >=)")
       ->type_name("KEY=VALUE")
       ->expected(1)
-      ->take_all();
+      ->take_all()
+      ->allow_extra_args(false);
 }
 
 }  // namespace holdfast

@@ -31,6 +31,7 @@ inline constexpr char kSegmentEndMagic[8] = {'H', 'O', 'L', 'D', 'E', 'N', 'D', 
 inline constexpr uint32_t kSegmentHeaderBytes = 64;
 inline constexpr uint32_t kSegmentEntryBytes = 40;
 inline constexpr uint32_t kSegmentTrailerBytes = 56;
+inline constexpr uint32_t kSegmentFrameBytes = kSegmentHeaderBytes + kSegmentTrailerBytes;
 
 inline constexpr char kManifestMagic[8] = {'H', 'O', 'L', 'D', 'M', 'A', 'N', '\0'};
 inline constexpr uint32_t kManifestHeaderBytes = 56;
@@ -38,7 +39,12 @@ inline constexpr uint32_t kManifestTableEntryBytes = 40;
 inline constexpr uint32_t kManifestTrailerBytes = 16;
 inline constexpr uint32_t kManifestSections = 7;
 
+inline constexpr char kMovesMagic[8] = {'H', 'O', 'L', 'D', 'M', 'O', 'V', '\0'};
+inline constexpr uint64_t kMovesBytesMax = 4ull << 30;
+inline constexpr uint32_t kMoveBytes = 8 + 4 + 8 + 4 + 4 + 1 + 16 + 4;
+
 inline constexpr std::string_view kFormatFile = "format";
+inline constexpr std::string_view kMovesFile = "compaction";
 inline constexpr std::string_view kFormatMagicLine = "holdfast store";
 inline constexpr std::string_view kSegmentFolder = "segments/";
 inline constexpr std::string_view kSnapshotFolder = "snapshots/";

@@ -1,5 +1,7 @@
 #include "store/manifest_blocks.h"
 
+#include <algorithm>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -52,6 +54,46 @@ void DropUnusedBlocks(Manifest& manifest) {
 
 void MoveBlocks(Manifest& manifest, const std::vector<uint32_t>& place) {
   ForEachReference(manifest, [&place](uint32_t& block) { block = place.at(block); });
+}
+
+PageMask AllPages(uint32_t raw_bytes) {
+  const uint64_t pages = (raw_bytes + kPageBytes - 1) / kPageBytes;
+  return static_cast<PageMask>((uint64_t{1} << pages) - 1);
+}
+
+std::vector<PageMask> PagesNamed(const Manifest& manifest) {
+  std::vector<PageMask> named(manifest.blocks.size(), 0);
+  const auto name_extents = [&named](const std::vector<Extent>& extents) {
+    for (const Extent& extent : extents) {
+      if (extent.block == kZeroBlock) continue;
+      const uint64_t run = ((uint64_t{1} << extent.pages) - 1) << extent.first_page;
+      named.at(extent.block) |= static_cast<PageMask>(run);
+    }
+  };
+  const auto name_blob = [&](const Blob& blob) {
+    for (const uint32_t block : blob.blocks) {
+      if (block != kZeroBlock) named.at(block) = AllPages(manifest.blocks.at(block).raw_bytes);
+    }
+  };
+  for (const AddressSpace& space : manifest.address_spaces) name_extents(space.extents);
+  for (const SharedObject& object : manifest.shared_objects) name_extents(object.extents);
+  for (const ImageFile& image : manifest.images) name_blob(image.content);
+  for (const FileState& file : manifest.files) name_blob(file.content);
+  return named;
+}
+
+void DropUnusedSegments(Manifest& manifest, size_t kept) {
+  std::vector<bool> used(manifest.segments.size(), false);
+  std::fill_n(used.begin(), std::min(kept, used.size()), true);
+  for (const BlockRef& block : manifest.blocks) used.at(block.segment) = true;
+  std::vector<uint32_t> place(used.size());
+  std::vector<std::string> segments;
+  for (size_t i = 0; i < used.size(); ++i) {
+    place[i] = static_cast<uint32_t>(segments.size());
+    if (used[i]) segments.push_back(std::move(manifest.segments[i]));
+  }
+  manifest.segments = std::move(segments);
+  for (BlockRef& block : manifest.blocks) block.segment = place[block.segment];
 }
 
 }  // namespace holdfast

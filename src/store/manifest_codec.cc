@@ -128,11 +128,14 @@ Result<Head> DecodeHead(std::string_view head_bytes, uint64_t file_bytes, const 
   return head;
 }
 
+Result<void> CheckStored(std::string_view stored, const Section& section, const std::string& where) {
+  if (HashBytes64(AsBytes(stored)) == section.hash) return {};
+  return Damaged(where, section.offset, "section checksum does not match");
+}
+
 // `stored`: the bytes of the section in the file.
 Result<std::string> DecodeSection(std::string_view stored, const Section& section, const std::string& where) {
-  if (HashBytes64(AsBytes(stored)) != section.hash) {
-    return Damaged(where, section.offset, "section checksum does not match");
-  }
+  TRY(CheckStored(stored, section, where));
   if (section.codec == Codec::kRaw) return std::string(stored);
   if (FrameContentBytes(AsBytes(stored)) != section.raw_bytes) {
     return Damaged(where, section.offset, "section of another length than its table says");
@@ -150,10 +153,71 @@ Result<Head> ReadHead(const Object& object, const std::string& where) {
   return DecodeHead(bytes, object.bytes(), where);
 }
 
-Result<std::string> ReadSection(const Object& object, const Section& section, const std::string& where) {
+// A section as it lies in the file.
+Result<std::string> ReadStored(const Object& object, const Section& section, const std::string& where) {
   std::string stored(section.stored_bytes, '\0');
   TRY(object.ReadAt(section.offset, std::as_writable_bytes(std::span(stored))));
-  return DecodeSection(stored, section, where);
+  TRY(CheckStored(stored, section, where));
+  return stored;
+}
+
+Result<std::string> ReadSection(const Object& object, const Section& section, const std::string& where) {
+  return DecodeSection(TRY(ReadStored(object, section, where)), section, where);
+}
+
+struct StoredSection {
+  Codec codec = Codec::kRaw;
+  std::string bytes;
+  uint64_t raw_bytes = 0;
+};
+using StoredSections = std::array<StoredSection, format::kManifestSections>;
+
+Result<StoredSection> EncodeSection(size_t index, std::string raw, int zstd_level) {
+  if (raw.size() > SectionBytesMax(index)) {
+    return Fail(ErrorKind::kUnsupported,
+                fmt::format("section {} of the manifest would have {} bytes, at most {} are allowed",
+                            index + 1, raw.size(), SectionBytesMax(index)));
+  }
+  const uint64_t raw_bytes = raw.size();
+  std::string compressed = TRY(CompressBuffer(AsBytes(raw), zstd_level));
+  if (compressed.size() < raw.size()) return StoredSection{Codec::kZstd, std::move(compressed), raw_bytes};
+  return StoredSection{Codec::kRaw, std::move(raw), raw_bytes};
+}
+
+// The whole file.
+Result<std::string> Assemble(const StoredSections& sections, uint64_t version) {
+  std::string table;
+  std::string body;
+  for (size_t i = 0; i < sections.size(); ++i) {
+    const StoredSection& section = sections.at(i);
+    PutBytes(table, static_cast<uint32_t>(i + 1));
+    PutBytes(table, static_cast<uint32_t>(section.codec));
+    PutBytes(table, kHeadBytes + body.size());
+    PutBytes(table, static_cast<uint64_t>(section.bytes.size()));
+    PutBytes(table, section.raw_bytes);
+    PutBytes(table, HashBytes64(AsBytes(section.bytes)));
+    body += section.bytes;
+  }
+  const uint64_t file_bytes = kHeadBytes + body.size() + format::kManifestTrailerBytes;
+  if (file_bytes > limits::kManifestBytesMax) {
+    return Fail(ErrorKind::kUnsupported,
+                fmt::format("the manifest would have {} bytes, at most {} are allowed", file_bytes,
+                            limits::kManifestBytesMax));
+  }
+  std::string out;
+  out.reserve(file_bytes);
+  PutBytes(out, format::kManifestMagic);
+  PutBytes(out, format::kVersion);
+  PutBytes(out, format::kManifestSections);
+  PutBytes(out, file_bytes);
+  PutBytes(out, version);
+  PutBytes(out, HashBytes64(AsBytes(table)));
+  out.append(2 * sizeof(uint64_t), '\0');  // reserved, and the header's checksum
+  out += table;
+  out += body;
+  out.append(format::kManifestTrailerBytes, '\0');
+  SealHashes(out);
+  return out;
 }
 
 }  // namespace
@@ -168,46 +232,33 @@ Result<EncodedManifest> EncodedManifest::Make(const Manifest& manifest, const An
                                                                        EncodeBlocks(manifest),
                                                                        EncodeExtents(manifest),
                                                                        EncodeBlockLists(manifest)};
-  std::string table;
-  std::string body;
+  StoredSections sections;
   for (size_t i = 0; i < contents.size(); ++i) {
-    const std::string& raw = contents[i];
-    if (raw.size() > SectionBytesMax(i)) {
-      return Fail(ErrorKind::kUnsupported,
-                  fmt::format("section {} of the manifest would have {} bytes, at most {} are allowed", i + 1,
-                              raw.size(), SectionBytesMax(i)));
-    }
-    std::string compressed = TRY(CompressBuffer(AsBytes(raw), zstd_level));
-    const bool gains = compressed.size() < raw.size();
-    const std::string& stored = gains ? compressed : raw;
-    PutBytes(table, static_cast<uint32_t>(i + 1));
-    PutBytes(table, static_cast<uint32_t>(gains ? Codec::kZstd : Codec::kRaw));
-    PutBytes(table, kHeadBytes + body.size());
-    PutBytes(table, static_cast<uint64_t>(stored.size()));
-    PutBytes(table, static_cast<uint64_t>(raw.size()));
-    PutBytes(table, HashBytes64(AsBytes(stored)));
-    body += stored;
-  }
-  const uint64_t file_bytes = kHeadBytes + body.size() + format::kManifestTrailerBytes;
-  if (file_bytes > limits::kManifestBytesMax) {
-    return Fail(ErrorKind::kUnsupported,
-                fmt::format("the manifest would have {} bytes, at most {} are allowed", file_bytes,
-                            limits::kManifestBytesMax));
+    sections.at(i) = TRY(EncodeSection(i, contents.at(i), zstd_level));
   }
   EncodedManifest encoded;
-  std::string& out = encoded.bytes_;
-  out.reserve(file_bytes);
-  PutBytes(out, format::kManifestMagic);
-  PutBytes(out, format::kVersion);
-  PutBytes(out, format::kManifestSections);
-  PutBytes(out, file_bytes);
-  PutBytes(out, manifest.id.version);
-  PutBytes(out, HashBytes64(AsBytes(table)));
-  out.append(2 * sizeof(uint64_t), '\0');  // reserved, and the header's checksum
-  out += table;
-  out += body;
-  out.append(format::kManifestTrailerBytes, '\0');
-  SealHashes(out);
+  encoded.bytes_ = TRY(Assemble(sections, manifest.id.version));
+  return encoded;
+}
+
+Result<EncodedManifest> EncodedManifest::Moved(const Object& object, const std::string& where,
+                                               const Manifest& manifest, int zstd_level) {
+  TRY(CheckManifest(manifest, ErrorKind::kInternal));
+  const Head head = TRY(ReadHead(object, where));
+  StoredSections sections;
+  for (size_t i = 0; i < sections.size(); ++i) {
+    const Section& section = head.sections.at(i);
+    const auto id = static_cast<SectionId>(i + 1);
+    if (id == SectionId::kSegments) {
+      sections.at(i) = TRY(EncodeSection(i, EncodeSegments(manifest), zstd_level));
+    } else if (id == SectionId::kBlocks) {
+      sections.at(i) = TRY(EncodeSection(i, EncodeBlocks(manifest), zstd_level));
+    } else {
+      sections.at(i) = {section.codec, TRY(ReadStored(object, section, where)), section.raw_bytes};
+    }
+  }
+  EncodedManifest encoded;
+  encoded.bytes_ = TRY(Assemble(sections, head.version));
   return encoded;
 }
 

@@ -23,6 +23,10 @@ class EncodedManifest {
   // kInternal when the manifest contradicts itself (see CheckManifest).
   static Result<EncodedManifest> Make(const Manifest& manifest, const Annotations& annotations,
                                       int zstd_level);
+  // `manifest` as it was read from `object`, but for its segments and where in them its blocks lie: only
+  // these are written anew, everything else is taken over byte by byte, also what this version does not know.
+  static Result<EncodedManifest> Moved(const Object& object, const std::string& where,
+                                       const Manifest& manifest, int zstd_level);
   void SetVersion(uint64_t version);
   std::span<const std::byte> bytes() const { return std::as_bytes(std::span(bytes_)); }
 

@@ -6,7 +6,6 @@
 
 #include <array>
 #include <atomic>
-#include <cstring>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -15,10 +14,12 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/units.h"
+#include "store/block_key.h"
 #include "store/compress.h"
 #include "store/format.h"
 #include "store/hash.h"
 #include "store/manifest_blocks.h"
+#include "store/moved_blocks.h"
 #include "store/names.h"
 #include "store/segment.h"
 #include "store/store_core.h"
@@ -32,24 +33,15 @@ constexpr int kCommitTriesMax = 10'000;
 constexpr uint32_t kOfParent = 1u << 31;
 static_assert(limits::kSegmentsPerSnapshotMax < kOfParent);
 
-struct BlockKey {
-  Hash128 hash{};
-  uint32_t raw_bytes = 0;
-  bool operator==(const BlockKey&) const = default;
-};
-
-struct BlockKeyHash {
-  size_t operator()(const BlockKey& key) const {
-    size_t value = 0;
-    std::memcpy(&value, key.hash.data() + 4, sizeof(value));  // the first bytes chose the shard
-    return value;
-  }
+struct ParentBlock {
+  BlockRef block;
+  uint32_t index = 0;  // in the parent's manifest
 };
 
 struct alignas(64) Shard {
   std::mutex mutex;
   std::unordered_map<BlockKey, uint32_t, BlockKeyHash> index_of;
-  std::unordered_map<BlockKey, BlockRef, BlockKeyHash> of_parent;
+  std::unordered_map<BlockKey, ParentBlock, BlockKeyHash> of_parent;
   std::vector<std::pair<uint32_t, BlockRef>> blocks;
 };
 
@@ -58,11 +50,13 @@ class PendingSnapshotImpl final : public PendingSnapshot {
   PendingSnapshotImpl(std::shared_ptr<StoreCore> core, std::string lineage, const Manifest* parent)
       : core_(std::move(core)), lineage_(std::move(lineage)) {
     if (parent == nullptr) return;
+    parent_ = parent->id;
     parent_segments_ = parent->segments;
-    for (BlockRef block : parent->blocks) {
+    for (uint32_t i = 0; i < parent->blocks.size(); ++i) {
+      BlockRef block = parent->blocks[i];
       block.segment |= kOfParent;
-      const BlockKey key{block.hash, block.raw_bytes};
-      ShardOf(key).of_parent.try_emplace(key, block);
+      const BlockKey key = KeyOf(block);
+      ShardOf(key).of_parent.try_emplace(key, ParentBlock{block, i});
     }
   }
 
@@ -84,7 +78,7 @@ class PendingSnapshotImpl final : public PendingSnapshot {
       index = next_index_.fetch_add(1, std::memory_order_relaxed);
       known->second = index;
       if (const auto stored = shard.of_parent.find(key); stored != shard.of_parent.end()) {
-        shard.blocks.emplace_back(index, stored->second);
+        shard.blocks.emplace_back(index, stored->second.block);
         return index;
       }
     }
@@ -98,7 +92,7 @@ class PendingSnapshotImpl final : public PendingSnapshot {
   }
 
   Result<uint32_t> ReuseBlock(const BlockRef& block) override {
-    const BlockKey key{block.hash, block.raw_bytes};
+    const BlockKey key = KeyOf(block);
     Shard& shard = ShardOf(key);
     const std::lock_guard lock(shard.mutex);
     const auto [known, fresh] = shard.index_of.try_emplace(key, 0);
@@ -109,7 +103,7 @@ class PendingSnapshotImpl final : public PendingSnapshot {
       return Fail(ErrorKind::kInternal, "a block to be used again is not the parent's");
     }
     known->second = next_index_.fetch_add(1, std::memory_order_relaxed);
-    shard.blocks.emplace_back(known->second, stored->second);
+    shard.blocks.emplace_back(known->second, stored->second.block);
     return known->second;
   }
 
@@ -136,15 +130,24 @@ class PendingSnapshotImpl final : public PendingSnapshot {
     DropUnusedBlocks(manifest);
     manifest.segments.clear();
     for (const auto& segment : segments_) manifest.segments.push_back(segment->id());
-    reused_ = TakeParentSegments(manifest.blocks);
-    manifest.segments.insert(manifest.segments.end(), reused_.begin(), reused_.end());
+    const std::vector<std::string> reused = TakeParentSegments(manifest.blocks);
+    manifest.segments.insert(manifest.segments.end(), reused.begin(), reused.end());
     manifest.id = {lineage_, 0};
     manifest.figures.bytes_stored = bytes_stored();
     if (manifest.created_ms == 0) manifest.created_ms = WallClockMs();
     EncodedManifest encoded = TRY(EncodedManifest::Make(manifest, annotations, core_->options.zstd_level));
     TRY(FinishSegments(entries));
 
+    // Under the gate nobody removes segments: those that are there now are still there after the commit.
     const StoreGate gate = TRY(StoreGate::Shared(*core_));
+    const auto in_parent = [this](const BlockKey& key) {
+      const auto& known = ShardOf(key).of_parent;
+      const auto found = known.find(key);
+      return found == known.end() ? std::nullopt : std::optional(found->second.index);
+    };
+    if (parent_ && TRY(FollowMovedBlocks(*core_, *parent_, in_parent, segments_.size(), manifest))) {
+      encoded = TRY(EncodedManifest::Make(manifest, annotations, core_->options.zstd_level));
+    }
     Result<SnapshotId> id = Publish(encoded);
     if (!id) {
       Withdraw();
@@ -216,18 +219,6 @@ class PendingSnapshotImpl final : public PendingSnapshot {
     return taken;
   }
 
-  // Under the gate nobody removes segments: those that are there now are still there after the commit.
-  Result<void> RequireReusedSegments() const {
-    for (const std::string& id : reused_) {
-      const Result<std::unique_ptr<Object>> there = core_->backend->Open(SegmentKey(id));
-      if (there) continue;
-      if (there.error().kind != ErrorKind::kNotFound) return Error(there.error());
-      return Fail(ErrorKind::kBusy,
-                  fmt::format("the parent snapshot of '{}' was removed meanwhile", lineage_));
-    }
-    return {};
-  }
-
   // What each of our segments holds.
   std::vector<std::vector<SegmentEntry>> EntriesOfSegments(const std::vector<BlockRef>& blocks) const {
     std::vector<std::vector<SegmentEntry>> entries(segments_.size());
@@ -247,7 +238,6 @@ class PendingSnapshotImpl final : public PendingSnapshot {
 
   // Gives the segments and then the manifest their names. Requires: the gate.
   Result<SnapshotId> Publish(EncodedManifest& encoded) {
-    TRY(RequireReusedSegments());
     for (const auto& segment : segments_) {
       TRY(segment->Publish());
       published_.push_back(segment->id());
@@ -305,8 +295,8 @@ class PendingSnapshotImpl final : public PendingSnapshot {
 
   const std::shared_ptr<StoreCore> core_;
   const std::string lineage_;
+  std::optional<SnapshotId> parent_;
   std::vector<std::string> parent_segments_;
-  std::vector<std::string> reused_;  // those that the snapshot needs
   std::array<Shard, kShards> shards_;
   std::atomic<uint32_t> next_index_ = 0;
   std::atomic<uint64_t> bytes_stored_ = 0;

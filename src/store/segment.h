@@ -18,6 +18,8 @@
 
 namespace holdfast {
 
+inline constexpr size_t kSegmentIdBytes = 32;
+
 // 32 lower-case hex digits.
 std::string NewSegmentId();
 bool IsSegmentId(std::string_view id);
@@ -32,9 +34,16 @@ struct SegmentEntry {
   uint32_t raw_bytes = 0;
   Codec codec = Codec::kRaw;
   Hash128 hash{};
-
-  bool operator==(const SegmentEntry&) const = default;
+  // Of a block that was trimmed, the pages that were kept, a bit each (see manifest_blocks.h); 0: all. The
+  // others are zeros in it. Only compaction asks; a manifest does not know it.
+  uint32_t kept_pages = 0;
 };
+
+// Whether a manifest that speaks of `a` can mean `b`.
+inline bool SameBlock(const SegmentEntry& a, const SegmentEntry& b) {
+  return a.offset == b.offset && a.stored_bytes == b.stored_bytes && a.raw_bytes == b.raw_bytes &&
+         a.codec == b.codec && a.hash == b.hash;
+}
 
 class SegmentWriter {
  public:
@@ -70,9 +79,16 @@ class SegmentReader {
   Result<std::vector<SegmentEntry>> ReadIndex() const;
   // Reads, decompresses and checks one block. Requires: out.size() == entry.raw_bytes.
   Result<void> ReadBlock(const SegmentEntry& entry, std::span<std::byte> out) const;
+  // The stored bytes of one block, once they are known to decompress to what its hash says; in a buffer of
+  // the calling thread that lives until its next call.
+  Result<std::span<const std::byte>> ReadStored(const SegmentEntry& entry) const;
 
  private:
   SegmentReader() = default;
+  Result<void> CheckPlace(const SegmentEntry& entry) const;
+  Result<void> Unpack(const SegmentEntry& entry, std::span<const std::byte> stored,
+                      std::span<std::byte> out) const;
+  Result<void> CheckHash(const SegmentEntry& entry, std::span<const std::byte> raw) const;
 
   std::string id_;
   std::string key_;
@@ -83,7 +99,7 @@ class SegmentReader {
 };
 
 inline SegmentEntry EntryOf(const BlockRef& block) {
-  return {block.offset, block.stored_bytes, block.raw_bytes, block.codec, block.hash};
+  return {block.offset, block.stored_bytes, block.raw_bytes, block.codec, block.hash, 0};
 }
 
 }  // namespace holdfast

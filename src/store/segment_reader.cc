@@ -107,9 +107,10 @@ Result<std::vector<SegmentEntry>> SegmentReader::ReadIndex() const {
     SegmentEntry& entry = entries[i];
     const uint64_t at = index_offset_ + i * format::kSegmentEntryBytes;
     uint8_t codec = 0;
-    char zeros[7];
+    char zeros[3];
     if (!reader.Take(entry.offset) || !reader.Take(entry.stored_bytes) || !reader.Take(entry.raw_bytes) ||
-        !reader.Take(codec) || !reader.Take(zeros) || !reader.Take(entry.hash)) {
+        !reader.Take(codec) || !reader.Take(entry.kept_pages) || !reader.Take(zeros) ||
+        !reader.Take(entry.hash)) {
       return Damaged(key_, at, "index cut short");
     }
     entry.codec = static_cast<Codec>(codec);
@@ -126,22 +127,56 @@ Result<std::vector<SegmentEntry>> SegmentReader::ReadIndex() const {
   return entries;
 }
 
-Result<void> SegmentReader::ReadBlock(const SegmentEntry& entry, std::span<std::byte> out) const {
-  if (entry.stored_bytes > limits::kBlockBytesMax || out.size() != entry.raw_bytes ||
-      entry.offset > index_offset_ || entry.stored_bytes > index_offset_ - entry.offset) {
+Result<void> SegmentReader::CheckPlace(const SegmentEntry& entry) const {
+  if (entry.stored_bytes > limits::kBlockBytesMax || entry.offset > index_offset_ ||
+      entry.stored_bytes > index_offset_ - entry.offset) {
     return Damaged(key_, entry.offset, "a block is said to lie outside of the blocks");
   }
-  if (entry.codec == Codec::kRaw) {
-    if (entry.stored_bytes != entry.raw_bytes) return Damaged(key_, entry.offset, "block of two lengths");
-    TRY(object_->ReadAt(entry.offset, out));
-  } else {
-    thread_local std::vector<std::byte> buffer(limits::kBlockBytesMax);
-    const std::span<std::byte> stored = std::span(buffer).first(entry.stored_bytes);
-    TRY(object_->ReadAt(entry.offset, stored));
-    if (!Decompress(stored, out)) return Damaged(key_, entry.offset, "block does not decompress");
+  if (entry.codec == Codec::kRaw && entry.stored_bytes != entry.raw_bytes) {
+    return Damaged(key_, entry.offset, "block of two lengths");
   }
-  if (HashBytes128(out) != entry.hash) return Damaged(key_, entry.offset, "block checksum does not match");
   return {};
+}
+
+Result<void> SegmentReader::CheckHash(const SegmentEntry& entry, std::span<const std::byte> raw) const {
+  if (HashBytes128(raw) == entry.hash) return {};
+  return Damaged(key_, entry.offset, "block checksum does not match");
+}
+
+Result<void> SegmentReader::Unpack(const SegmentEntry& entry, std::span<const std::byte> stored,
+                                   std::span<std::byte> out) const {
+  if (!Decompress(stored, out)) return Damaged(key_, entry.offset, "block does not decompress");
+  return CheckHash(entry, out);
+}
+
+Result<void> SegmentReader::ReadBlock(const SegmentEntry& entry, std::span<std::byte> out) const {
+  TRY(CheckPlace(entry));
+  if (out.size() != entry.raw_bytes) return Damaged(key_, entry.offset, "block of another length");
+  if (entry.codec == Codec::kRaw) {
+    TRY(object_->ReadAt(entry.offset, out));
+    return CheckHash(entry, out);
+  }
+  thread_local std::vector<std::byte> buffer(limits::kBlockBytesMax);
+  const std::span<std::byte> stored = std::span(buffer).first(entry.stored_bytes);
+  TRY(object_->ReadAt(entry.offset, stored));
+  return Unpack(entry, stored, out);
+}
+
+Result<std::span<const std::byte>> SegmentReader::ReadStored(const SegmentEntry& entry) const {
+  TRY(CheckPlace(entry));
+  thread_local std::vector<std::byte> buffer(limits::kBlockBytesMax);
+  const std::span<std::byte> stored = std::span(buffer).first(entry.stored_bytes);
+  TRY(object_->ReadAt(entry.offset, stored));
+  if (entry.codec == Codec::kRaw) {
+    TRY(CheckHash(entry, stored));
+  } else {
+    if (entry.raw_bytes > limits::kBlockBytesMax) {
+      return Damaged(key_, entry.offset, "block longer than one may be");
+    }
+    thread_local std::vector<std::byte> raw(limits::kBlockBytesMax);
+    TRY(Unpack(entry, stored, std::span(raw).first(entry.raw_bytes)));
+  }
+  return std::span<const std::byte>(stored);
 }
 
 }  // namespace holdfast

@@ -43,7 +43,8 @@ std::string EncodeEnd(const std::vector<SegmentEntry>& entries, uint64_t index_o
     PutBytes(out, entry.stored_bytes);
     PutBytes(out, entry.raw_bytes);
     PutBytes(out, entry.codec);
-    out.append(7, '\0');
+    PutBytes(out, entry.kept_pages);
+    out.append(3, '\0');
     PutBytes(out, entry.hash);
   }
   std::string trailer;
@@ -65,7 +66,7 @@ std::string NewSegmentId() {
 }
 
 bool IsSegmentId(std::string_view id) {
-  return id.size() == 32 && id.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+  return id.size() == kSegmentIdBytes && id.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
 std::string SegmentKey(std::string_view id) {

@@ -172,6 +172,13 @@ Result<PruneReport> Store::CollectGarbage(bool dry_run) {
   return RemoveAndCollect(*impl_->core, "", {}, dry_run);
 }
 
+Result<CompactReport> Store::Compact(const std::string& lineage, bool dry_run, Progress* progress) {
+  if (!lineage.empty()) TRY(ValidateLineageName(lineage));
+  if (dry_run) return CompactStore(*impl_->core, lineage, dry_run, progress);
+  const StoreLock lock = TRY(Lock("compact"));
+  return CompactStore(*impl_->core, lineage, dry_run, progress);
+}
+
 Result<StoreLock> Store::Lock(const std::string& name, double wait_seconds) {
   return StoreLock::Take(impl_->core->root.get(), name, wait_seconds);
 }

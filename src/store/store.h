@@ -42,6 +42,21 @@ struct PruneReport {
   uint64_t bytes_freed = 0;
 };
 
+// What segments hold.
+struct StoreFill {
+  uint64_t segments = 0;
+  uint64_t bytes = 0;       // of the files
+  uint64_t live_bytes = 0;  // of the blocks that snapshots name, each content once, with their index entries
+};
+
+struct CompactReport {
+  StoreFill before;  // leftovers that belong to no snapshot among its bytes
+  StoreFill after;
+  uint64_t segments_rewritten = 0;
+  uint64_t bytes_copied = 0;
+  uint64_t snapshots_rewritten = 0;  // their manifests
+};
+
 class Store {
  public:
   // Opens the store, making it (0700) when the directory is missing or empty. Refuses a directory that is
@@ -72,7 +87,8 @@ class Store {
   // version 0 = the present: the newest, unless a job was restarted from an earlier one since.
   Result<SnapshotId> Resolve(const SnapshotId& id) const;
   Result<Manifest> Load(const SnapshotId& id) const;
-  // Reads the blocks of `manifest`, which must outlive the reader. The reader is thread-safe.
+  // Reads the blocks of `manifest`, which must outlive the reader. The reader is thread-safe. Whatever is
+  // removed or compacted meanwhile, it goes on reading; the room is given back once it is gone.
   Result<std::unique_ptr<BlockReader>> OpenBlocks(const Manifest& manifest) const;
 
   // Sets annotations; an empty value removes the key. Atomic.
@@ -89,6 +105,13 @@ class Store {
   Result<PruneReport> Prune(const std::string& lineage, uint64_t keep, bool dry_run = false);
   // Frees segments that no snapshot refers to and leftovers of writers that are dead.
   Result<PruneReport> CollectGarbage(bool dry_run = false);
+  // Frees what CollectGarbage does; then moves what is live in segments that are mostly dead, or small and
+  // many, into new ones, tells the manifests, and frees the old ones. Of one lineage (and those that share
+  // segments with it: clones), or of all when `lineage` is empty. Snapshots stay what they are; commits,
+  // restarts and removals go on beside it. On error, also kInterrupted (`progress`), what is done stays.
+  // kNoSpace: before a copy that would not fit. kBusy: somebody else compacts. A dry run changes nothing.
+  Result<CompactReport> Compact(const std::string& lineage, bool dry_run = false,
+                                Progress* progress = nullptr);
   // Structure and references of everything; with read_data every block is read, decompressed and its checksum
   // compared.
   Result<VerifyReport> Verify(bool read_data, Progress* progress = nullptr) const;
@@ -120,7 +143,7 @@ class PendingSnapshot {
   virtual uint64_t bytes_stored() const = 0;
   // Makes the snapshot exist: segments durable, then the manifest under the next free version, one atomic
   // step. Fills in manifest.id, .segments, .blocks, figures.bytes_stored. On error nothing is left behind.
-  // kBusy: the parent was removed meanwhile.
+  // kBusy: the parent was removed meanwhile, and no snapshot of the lineage has what was taken from it.
   virtual Result<SnapshotId> Commit(Manifest manifest,
                                     const std::map<std::string, std::string>& annotations) = 0;
 };

@@ -60,6 +60,9 @@ Result<VerifyReport> VerifyStore(const StoreCore& core, bool read_data, Progress
 // Removes `versions` of the lineage, then everything that no snapshot needs. Refuses before the first change.
 Result<PruneReport> RemoveAndCollect(const StoreCore& core, const std::string& lineage,
                                      const std::vector<uint64_t>& versions, bool dry_run);
+// compact.cc. Requires: nobody else compacts.
+Result<CompactReport> CompactStore(const StoreCore& core, const std::string& lineage, bool dry_run,
+                                   Progress* progress);
 // Removes versions and nothing else. Requires: the gate is held exclusively.
 Result<void> RemoveVersions(const StoreCore& core, const std::string& lineage,
                             const std::vector<uint64_t>& versions);

@@ -506,7 +506,7 @@ def test_ctrl_c_at_a_checkpoint_is_not_the_jobs(subject, holdfast):
 # Help
 
 
-COMMANDS = "run checkpoint resume ps snapshots inspect logs attach annotate rm prune verify doctor".split()
+COMMANDS = "run checkpoint resume ps snapshots inspect logs attach annotate rm prune compact verify doctor".split()
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -202,7 +202,7 @@ def test_prune_by_rules(three, holdfast):
     would = holdfast.ok("prune", name, "--daily", 1, "--keep-where", "stage=best", "--dry-run")
     assert would["removed"] == [f"{name}@2"], would
     assert names(holdfast.ok("snapshots", name)) == ["1", "2", "3"]
-    holdfast.ok("prune", name, "--daily", 1, "--keep-where", "stage=best")
+    holdfast.ok("prune", "--daily", 1, "--keep-where", "stage=best", name)  # an option takes one value
     assert names(holdfast.ok("snapshots", name)) == ["1", "3"]
     holdfast.fails("usage", "prune", name)
     holdfast.fails("usage", "prune", name, "--keep-where", "stage")

@@ -1,0 +1,103 @@
+// The moves are written down before the first manifest is replaced and removed after the last: else a part of
+// the manifests would go on with the old blocks and a part with the new ones, and both would be kept.
+#include "store/switch_manifests.h"
+
+#include <fmt/format.h>
+
+#include "store/format.h"
+#include "store/names.h"
+
+namespace holdfast {
+namespace {
+
+class Switch {
+ public:
+  Switch(const StoreCore& core, const BlockMoves& moves, SegmentCopy* copy)
+      : core_(core), moves_(moves), copy_(copy) {}
+
+  // Each manifest under a gate of its own, so that nobody waits long; then those that have come meanwhile,
+  // and, before any other can come, the old segments are freed.
+  Result<uint64_t> Run() {
+    for (const std::string& lineage : TRY(core_.Lineages())) {
+      for (const uint64_t version : TRY(core_.Versions(lineage))) {
+        const SnapshotId id{lineage, version};
+        if (TRY(OpenIfConcerned(id)) == nullptr) continue;
+        const StoreGate gate = TRY(StoreGate::Exclusive(core_));
+        TRY(SwitchManifest(id));
+      }
+    }
+    const StoreGate gate = TRY(StoreGate::Exclusive(core_));
+    for (const std::string& lineage : TRY(core_.Lineages())) {
+      for (const uint64_t version : TRY(core_.Versions(lineage))) TRY(SwitchManifest({lineage, version}));
+    }
+    TRY(RemoveAndCollect(core_, "", {}, /*dry_run=*/false));
+    return switched_;
+  }
+
+ private:
+  // Null: the snapshot was removed, or has nothing in the segments that were left.
+  Result<std::unique_ptr<Object>> OpenIfConcerned(const SnapshotId& id) const {
+    const std::string key = ManifestKey(id);
+    Result<std::unique_ptr<Object>> file = core_.backend->Open(key);
+    if (!file && file.error().kind == ErrorKind::kNotFound) return std::unique_ptr<Object>();
+    if (file && !moves_.Concern(TRY(ReadManifestSegments(**file, key)))) return std::unique_ptr<Object>();
+    return file;
+  }
+
+  // Requires: the gate is held exclusively.
+  Result<void> SwitchManifest(const SnapshotId& id) {
+    const std::string key = ManifestKey(id);
+    const std::unique_ptr<Object> file = TRY(OpenIfConcerned(id));
+    if (file == nullptr) return {};
+    Manifest manifest = TRY(ReadManifest(*file, key));
+    const std::set<std::string> targets = moves_.Apply(manifest);
+    for (const std::string& target : targets) {
+      if (copy_ != nullptr) TRY(copy_->Publish(target));
+      const Result<std::unique_ptr<Object>> there = core_.backend->Open(SegmentKey(target));
+      // It was freed since, with all snapshots that named it: this one keeps what it has.
+      if (!there && there.error().kind == ErrorKind::kNotFound) return {};
+      if (!there) return Error(there.error());
+    }
+    const EncodedManifest encoded =
+        TRY(EncodedManifest::Moved(*file, key, manifest, core_.options.zstd_level));
+    TRY(core_.backend->Replace(key, encoded.bytes()));
+    ++switched_;
+    return {};
+  }
+
+  const StoreCore& core_;
+  const BlockMoves& moves_;
+  SegmentCopy* const copy_;
+  uint64_t switched_ = 0;
+};
+
+const std::string& MovesKey() {
+  static const std::string key(format::kMovesFile);
+  return key;
+}
+
+}  // namespace
+
+Result<uint64_t> SwitchManifests(const StoreCore& core, const BlockMoves& moves, SegmentCopy* copy) {
+  TRY(core.backend->Replace(MovesKey(), AsBytes(moves.Encode())));
+  const uint64_t switched = TRY(Switch(core, moves, copy).Run());
+  TRY(core.backend->Delete(MovesKey()));
+  return switched;
+}
+
+Result<void> FinishSwitch(const StoreCore& core) {
+  const Result<std::unique_ptr<Object>> file = core.backend->Open(MovesKey());
+  if (!file && file.error().kind == ErrorKind::kNotFound) return {};
+  if (!file) return Error(file.error());
+  const uint64_t bytes = (*file)->bytes();
+  if (bytes <= format::kMovesBytesMax) {
+    std::string text(bytes, '\0');
+    TRY((*file)->ReadAt(0, std::as_writable_bytes(std::span(text))));
+    const Result<BlockMoves> moves = BlockMoves::Decode(text);
+    // Damaged ones are of no use, and nothing depends on them.
+    if (moves) TRY(Switch(core, *moves, nullptr).Run());
+  }
+  return core.backend->Delete(MovesKey());
+}
+
+}  // namespace holdfast
