@@ -89,6 +89,7 @@ class Server {
   // ---- The thread that reads what the job does ----
 
   Served Listen() {
+    ExtentReader reader(plan_.manifest, plan_.blocks);
     while (!state_.spaces().empty() && !stopping_) {
       std::vector<pollfd> wait{{.fd = companion_, .events = POLLIN, .revents = 0},
                                {.fd = wake_.get(), .events = POLLIN, .revents = 0}};
@@ -99,6 +100,7 @@ class Server {
       for (size_t i = 2; i < wait.size(); ++i) {
         if (wait[i].revents != 0) ReadMessages(wait[i].fd);
       }
+      AnswerOne(reader);
       eventfd_t ignored = 0;
       eventfd_read(wake_.get(), &ignored);
       LetGo();
@@ -187,10 +189,24 @@ class Server {
 
   void Enqueue(Space space, uint64_t page) {
     if (space == nullptr) return;
-    {
-      const std::lock_guard lock(queue_mutex_);
-      queue_.push_back({std::move(space), page});
-    }
+    const std::lock_guard lock(queue_mutex_);
+    queue_.push_back({std::move(space), page});
+    if (queue_.size() > 1) queue_changed_.notify_one();  // the first is our own
+  }
+
+  // By the thread that has read of it: waking another one takes about as long as answering. It tries once, as
+  // what is in the way may be an event that is still to be read.
+  void AnswerOne(ExtentReader& reader) {
+    std::unique_lock lock(queue_mutex_);
+    if (queue_.empty()) return;
+    Fault fault = std::move(queue_.front());
+    queue_.pop_front();
+    lock.unlock();
+    const Result<Outcome> outcome = giver_.Answer(*fault.space, fault.page, reader);
+    Note(*fault.space, outcome);
+    if (!outcome || *outcome != Outcome::kAgain) return;
+    lock.lock();
+    queue_.push_back(std::move(fault));
     queue_changed_.notify_one();
   }
 
