@@ -40,8 +40,10 @@ CommandText Text() {
            "run on; then stands by them as 'run' does: snapshots, log, signals, exit status. When snapshots "
            "are taken is as before, but for what is given here ('holdfast run --help' explains it). A job "
            "that still runs is not resumed; 'rollback' stops it first.",
-           "A job of 32 MiB or more runs before its memory is back: what it touches comes at once, the rest "
-           "meanwhile. Two page servers see to that and end when all is there; killed one by one they "
+           "A job of 32 MiB or more runs before its memory is back, but for processes that are not root's or "
+           "have "
+           "a seccomp filter: what it touches comes at once, the rest meanwhile. Two page servers see to "
+           "that and end when all is there; killed one by one they "
            "replace each other. A checkpoint waits for them. --eager brings all memory back first.",
            "NAME alone is the job's present: its newest snapshot, or the earlier one that it was last "
            "restarted "

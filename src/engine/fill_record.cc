@@ -30,10 +30,10 @@ void Write(const Fd& fd, std::string_view text) {
 
 FillProgress ReadFillProgress(const std::string& path) {
   const Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd.valid())
-    return {errno == ENOENT ? FillStage::kNone : FillStage::kLost, "its record cannot be read"};
+  // What cannot be told now is not the end of a job: whoever asks asks again.
+  if (!fd.valid()) return {errno == ENOENT ? FillStage::kNone : FillStage::kFilling, ""};
   // The lock first: who lets go of it has written how it ended.
-  const bool held = flock(fd.get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  const bool held = flock(fd.get(), LOCK_SH | LOCK_NB) != 0;
   const std::string text = Content(fd);
   if (text == kFilled) return {FillStage::kFilled, ""};
   if (text.starts_with(kLost)) return {FillStage::kLost, text.substr(kLost.size())};

@@ -21,7 +21,7 @@ struct FillProgress {
   std::string reason;  // of kLost
 };
 
-// Of the record at `path`. One that cannot be read counts as lost.
+// Of the record at `path`.
 FillProgress ReadFillProgress(const std::string& path);
 
 class FillRecord {

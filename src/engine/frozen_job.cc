@@ -54,6 +54,17 @@ Result<std::vector<ProcessInfo>> FindZombies(const std::vector<pid_t>& pids) {
   return zombies;
 }
 
+// Of a job that is known by another name, or to another store: what is still to come would be zeros.
+Result<void> RefuseMissingMemory(pid_t pid, const std::vector<MappingDetail>& details) {
+  for (const MappingDetail& detail : details) {
+    if (!detail.Has("um")) continue;
+    return Fail(ErrorKind::kBusy,
+                fmt::format("memory of process {} is still being brought in by page servers", pid))
+        .WithHint("try again when it is there");
+  }
+  return {};
+}
+
 }  // namespace
 
 FrozenJob::FrozenJob(const CheckpointOptions& options, JobTree tree, PreCopied& precopied,
@@ -70,7 +81,9 @@ FrozenJob::FrozenJob(const CheckpointOptions& options, JobTree tree, PreCopied& 
 Result<Captured> FrozenJob::CaptureAndRelease() {
   for (const pid_t pid : tree_.pids) {
     Result<std::vector<MappingDetail>> smaps = ReadSmaps(pid);
-    if (smaps) smaps_before_[pid] = *std::move(smaps);
+    if (!smaps) continue;
+    TRY(RefuseMissingMemory(pid, *smaps));
+    smaps_before_[pid] = *std::move(smaps);
   }
 
   ReserveRoom();

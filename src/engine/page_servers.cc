@@ -40,9 +40,9 @@ void CloseAllBut(const std::set<int>& kept) {
   syscall(SYS_close_range, from, ~0u, 0);
 }
 
-struct HugePages {
+struct Task {
   Fd pidfd;
-  std::vector<uint64_t> addresses;
+  std::vector<uint64_t> huge_pages;  // there were
 };
 
 // Lives in the processes themselves; nobody comes back from Run.
@@ -52,15 +52,19 @@ struct Family {
   FillJournal journal;
   FillRecord record;
   Fd root;  // a pidfd
-  std::vector<HugePages> huge_pages;
+  std::vector<Task> tasks;
+  int ready;  // told once there are two of us
 
   [[noreturn]] void Run() {
-    for (int servers = 0; servers < limits::kPageServersMax && !journal.overflowed(); ++servers) {
+    for (int servers = 0; servers < limits::kPageServersMax; ++servers) {
+      if (journal.overflowed())
+        Lose("its page server was killed, and more had happened than is written down");
       const Result<Fd> companion = OpenPidfd(getpid());
       // Memory copied, descriptors shared. There is one thread here.
       const pid_t server =
           companion ? static_cast<pid_t>(syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0)) : -1;
       if (server == 0) {
+        ready = -1;  // its companion's to tell and to close
         Serve(*companion);
         continue;  // its companion has ended: now it is that of the next
       }
@@ -68,6 +72,7 @@ struct Family {
         std::this_thread::sleep_for(std::chrono::milliseconds(10));
         continue;
       }
+      TellReady();
       int status = 0;
       while (waitpid(server, &status, 0) < 0 && errno == EINTR) {
       }
@@ -77,21 +82,30 @@ struct Family {
   }
 
  private:
+  // Nobody may wait for it any more; then the restart has failed, and the job goes with it.
+  void TellReady() {
+    if (ready < 0) return;
+    static_cast<void>(write(ready, "r", 1) == 1);
+    close(std::exchange(ready, -1));
+  }
+
   void Serve(const Fd& companion) {
     const Result<PageServerReport> report = ServePages(plan, journal, companion.get());
     if (!report) Lose(report.error().message);
     if (report->served == Served::kAlone) return;
-    for (const HugePages& task : huge_pages) {
-      for (const uint64_t address : task.addresses) CollapseHugePage(task.pidfd, address);
-    }
-    WriteFirstTouches(options.first_touches, report->touched);
     record.SetFilled();
+    WriteFirstTouches(options.first_touches, report->touched);
+    for (const Task& task : tasks) {
+      for (const uint64_t address : task.huge_pages) CollapseHugePage(task.pidfd, address);
+    }
     _exit(0);
   }
 
   [[noreturn]] void Lose(const std::string& reason) const {
     record.SetLost(reason);
     if (SendSignal(root.get(), SIGSTOP)) KillTree(options.root_pid);
+    // Some may have lost their parent by now.
+    for (const Task& task : tasks) static_cast<void>(SendSignal(task.pidfd.get(), SIGKILL).has_value());
     _exit(1);
   }
 };
@@ -140,13 +154,11 @@ Result<void> BecomePageServers(const PageServersOptions& options, const std::vec
                 .journal = std::move(journal),
                 .record = std::move(record),
                 .root = std::move(root),
-                .huge_pages = {}};
+                .tasks = {},
+                .ready = ready};
   for (size_t i = 0; i < tasks.size(); ++i) {
-    family.huge_pages.push_back({std::move(pidfds[i]), WholeHugePages(tasks[i].stored->extents)});
+    family.tasks.push_back({std::move(pidfds[i]), WholeHugePages(tasks[i].stored->extents)});
   }
-  const char word = 'r';
-  if (write(ready, &word, 1) != 1) return Fail(ErrorKind::kInternal, "nobody waits for the page servers");
-  close(ready);
   family.Run();
 }
 

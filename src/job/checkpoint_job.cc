@@ -93,11 +93,11 @@ Result<Manifest> CheckpointJob(Store& store, const CheckpointRequest& request) {
   const StoreLock lock = TRY(WaitForJobLock(store, name, request.progress));
   const JobRecord record = TRY(FindTarget(book, request));  // as it is now that nobody changes it
   const std::filesystem::path directory = book.DirectoryOf(record.name);
-  TRY(WaitUntilFilled(directory, record.name, request.progress));
   CheckpointOptions options = EngineOptions(request, record, directory);
 
   const Result<JobRecord> written = book.Load(record.name);
   const bool known = written.has_value();
+  if (known && written->job == record.job) TRY(WaitUntilFilled(directory, record.name, request.progress));
   if (!known) TRY(book.Save(record));
   if (request.pid == 0) TRY(RefuseIfStopped(directory, record.name));
   RemoveStopRequest(directory);  // of someone who died before the job did

@@ -39,11 +39,13 @@ bool MissingPages::Register(uint64_t start, uint64_t end) const {
 }
 
 // UFFDIO_CONTINUE is for shared memory. Of a registered anonymous mapping the kernel says EINVAL, of every
-// other place ENOENT (mfill_atomic, mm/userfaultfd.c).
-bool MissingPages::IsRegistered(uint64_t start, uint64_t end) const {
+// other place ENOENT (mfill_atomic, mm/userfaultfd.c), also of one that a change under way has taken away.
+MissingPages::Registered MissingPages::IsRegistered(uint64_t start, uint64_t end) const {
   uffdio_continue request{};
   request.range = {start, end - start};
-  return ioctl(fd_, UFFDIO_CONTINUE, &request) != 0 && errno == EINVAL;
+  const int error = ioctl(fd_, UFFDIO_CONTINUE, &request) == 0 ? 0 : errno;
+  if (error == EINVAL) return Registered::kYes;
+  return error == ENOENT && !IsChanging() ? Registered::kNo : Registered::kUnknown;
 }
 
 MissingPages::Given MissingPages::Copy(uint64_t address, std::span<const std::byte> pages) const {

@@ -30,8 +30,9 @@ class MissingPages {
 
   // Of one mapping. False: the kernel does not take this kind of mapping.
   bool Register(uint64_t start, uint64_t end) const;
-  // Whether all of it lies in one registered mapping.
-  bool IsRegistered(uint64_t start, uint64_t end) const;
+  // Whether all of it lies in one registered mapping. kUnknown while IsChanging.
+  enum class Registered { kYes, kNo, kUnknown };
+  Registered IsRegistered(uint64_t start, uint64_t end) const;
 
   // Stops at the first page that it cannot give: how many bytes came before it, and the errno:
   // EEXIST when there is a page, ENOENT when the place is not registered or the range not within one mapping,

@@ -1,5 +1,6 @@
 #include "memory/fill_state.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace holdfast {
@@ -29,13 +30,35 @@ std::shared_ptr<FilledSpace> Fork(const FilledSpace& parent, int userfaultfd) {
   return child;
 }
 
+// What was missing in [start, end) when the thread whose event we have looked at it.
+std::vector<MissingRange> TakeBefore(FilledSpace& space, uint64_t start, uint64_t end) {
+  std::vector<MissingRange> taken;
+  std::erase_if(space.displaced, [&](const MissingRange& range) {
+    const bool inside = start <= range.start && range.end <= end;
+    if (inside) taken.push_back(range);
+    return inside;
+  });
+  return taken.empty() ? space.missing.Take(start, end) : taken;
+}
+
 void Move(FilledSpace& space, uint64_t from, uint64_t to, uint64_t bytes) {
-  const std::vector<MissingRange> moved = space.missing.Take(from, from + bytes);
+  const std::vector<MissingRange> moved = TakeBefore(space, from, from + bytes);
   Append(space.went, moved);
-  Append(space.went, space.missing.Take(to, to + bytes));
+  Append(space.displaced, space.missing.Take(to, to + bytes));
   for (const MissingRange& range : moved) {
     space.came.push_back({range.start - from + to, range.end - from + to, range.stored});
     space.missing.Add(space.came.back());
+  }
+  space.left.push_back({from, from + bytes, from});
+}
+
+void Unmap(FilledSpace& space, uint64_t start, uint64_t end) {
+  const MissingRange place{start, end, start};
+  const auto told = std::find(space.left.begin(), space.left.end(), place);
+  if (told == space.left.end()) {
+    Append(space.went, TakeBefore(space, start, end));
+  } else {
+    space.left.erase(told);
   }
 }
 
@@ -74,11 +97,13 @@ std::shared_ptr<FilledSpace> FillState::Apply(const FillJournal::Entry& entry) {
       space->missing.Take(start, end);
       break;
     case UFFD_EVENT_UNMAP:
-      Append(space->went, space->missing.Take(start, end));
+      Unmap(*space, start, end);
       break;
     case kFillSettled:
       space->went.clear();
       space->came.clear();
+      space->left.clear();
+      space->displaced.clear();
       break;
     case kFillEnded:
       spaces_.erase(entry.userfaultfd);

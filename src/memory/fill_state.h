@@ -23,7 +23,15 @@ struct FilledSpace {
   // before any of it.
   std::vector<MissingRange> went;
   std::vector<MissingRange> came;
+  // Since then as well: events of several threads come in another order than their deeds. Whoever moves
+  // something away tells of the place that it has left only afterwards, and another thread may have filled
+  // that place, or told of it, before.
+  std::vector<MissingRange> left;  // places that a move has emptied, of which that is still to be told
+  std::vector<MissingRange>
+      displaced;  // what was missing in places that something came to, before it is told where it is
   std::atomic<bool> gone{false};  // no process has it any more
+
+  bool IsSettled() const { return went.empty() && came.empty() && left.empty() && displaced.empty(); }
 };
 
 // Not thread-safe.

@@ -67,12 +67,14 @@ Result<Outcome> PageGiver::Answer(FilledSpace& space, uint64_t page, ExtentReade
       // It was not missing any more, or is not now: then what is there stays, and who waits is woken.
       if (!here || here->start > page) return GiveZeros(space, page);
     }
-    if (std::exchange(first, false)) Touched(space.stored->pid, here->stored);
     const Piece piece = TRY(PieceOf(space, *here));
     const std::span<const std::byte> content = TRY(reader.Read(*piece.extent));
     Outcome outcome = TRY(GiveWithin(space, piece, page, page + kPageBytes, content));
-    if (outcome == Outcome::kGiven) outcome = TRY(GiveWithin(space, piece, piece.start, piece.end, content));
+    // What was moved to the lowest addresses may begin, as a piece, before them.
+    const uint64_t start = piece.start <= page ? piece.start : page;
+    if (outcome == Outcome::kGiven) outcome = TRY(GiveWithin(space, piece, start, piece.end, content));
     if (outcome != Outcome::kGiven) return outcome;
+    if (std::exchange(first, false)) Touched(space.stored->pid, here->stored);
   }
 }
 
@@ -83,14 +85,15 @@ Result<Outcome> PageGiver::Fill(FilledSpace& space, uint64_t start, uint64_t end
     const Piece piece = TRY(PieceOf(space, *next));
     const std::span<const std::byte> content = TRY(reader.Read(*piece.extent));
     const InFront while_holding_the_gate;
-    Outcome outcome = TRY(GiveWithin(space, piece, piece.start, piece.end, content));
+    const uint64_t to = std::min(next->end, piece.end);
+    Outcome outcome = TRY(GiveWithin(space, piece, next->start, to, content));
     // A job that changes its memory all the time leaves gaps in between.
     for (int tries = 0; outcome == Outcome::kAgain && tries < kTriesMax; ++tries) {
       std::this_thread::yield();
-      outcome = TRY(GiveWithin(space, piece, piece.start, piece.end, content));
+      outcome = TRY(GiveWithin(space, piece, next->start, to, content));
     }
     if (outcome != Outcome::kGiven) return outcome;
-    at = std::min(next->end, piece.end);
+    at = to;
   }
   return Outcome::kGiven;
 }

@@ -10,18 +10,20 @@
 #include <chrono>
 #include <condition_variable>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <shared_mutex>
+#include <system_error>
 #include <thread>
 #include <utility>
 
 #include "base/fd.h"
 #include "base/page.h"
 #include "base/parallel.h"
-#include "base/units.h"
 #include "linux/missing_pages.h"
+#include "memory/huge_pages.h"
 #include "memory/page_giver.h"
 #include "memory/thread_priority.h"
 
@@ -50,7 +52,7 @@ class Server {
   }
 
  private:
-  // Comes to know what a predecessor knew. Whoever waits for it asks again.
+  // Comes to know what a predecessor knew, but for the faults that it had read: who waits asks again.
   void TakeOver() {
     for (const PageServerPlan::Space& space : plan_.spaces) {
       state_.Add(space.userfaultfd, *space.stored, space.missing);
@@ -58,7 +60,6 @@ class Server {
     journal_.Reload();
     for (size_t i = 0; i < journal_.size(); ++i) state_.Apply(journal_[i]);
     CloseWhatEndedLast();
-    if (journal_.size() == 0) return;
     for (const auto& [userfaultfd, space] : state_.spaces()) MissingPages(userfaultfd).WakeAll();
   }
 
@@ -70,10 +71,24 @@ class Server {
     if (last.message.event == kFillEnded && MissingPages(last.userfaultfd).IsOpen()) close(last.userfaultfd);
   }
 
+  // As many as there may be, one of each kind at least.
   void StartThreads() {
     for (unsigned i = 0; i < CoreCount(); ++i) {
-      threads_.emplace_back([this] { AnswerFaults(); });
-      threads_.emplace_back([this, i] { BringInAll(/*first=*/i == 0); });
+      const bool enough = i > 0;
+      if (!StartThread([this] { AnswerFaults(); }, enough)) return;
+      if (!StartThread([this, i] { BringInAll(/*first=*/i == 0); }, enough)) return;
+    }
+  }
+
+  bool StartThread(const std::function<void()>& body, bool enough) {
+    for (;;) {
+      try {
+        threads_.emplace_back(body);
+        return true;
+      } catch (const std::system_error&) {  // a limit on processes
+        if (enough) return false;
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      }
     }
   }
 
@@ -91,7 +106,9 @@ class Server {
   Served Listen() {
     ExtentReader reader(plan_.manifest, plan_.blocks);
     while (!state_.spaces().empty() && !stopping_) {
-      std::vector<pollfd> wait{{.fd = companion_, .events = POLLIN, .revents = 0},
+      // Once the journal has been full, nobody could take over from us.
+      const int companion = journal_.overflowed() ? -1 : companion_;
+      std::vector<pollfd> wait{{.fd = companion, .events = POLLIN, .revents = 0},
                                {.fd = wake_.get(), .events = POLLIN, .revents = 0}};
       for (const auto& [userfaultfd, space] : state_.spaces())
         wait.push_back({.fd = userfaultfd, .events = POLLIN, .revents = 0});
@@ -130,30 +147,40 @@ class Server {
     }
   }
 
-  // A child that was forked while other changes were under way has some of the mappings only.
+  // A child that was forked while other changes were under way has some of the mappings only. What cannot be
+  // told now is kept: if it is not mapped, that shows when a page is to be put there.
   void DropUnmapped(const FilledSpace& child) {
     std::vector<MissingRange> doubtful = child.went;
     doubtful.insert(doubtful.end(), child.came.begin(), child.came.end());
-    for (const MissingRange& range : doubtful) DropUnmapped(child.userfaultfd, range.start, range.end);
-  }
-
-  void DropUnmapped(int userfaultfd, uint64_t start, uint64_t end) {
-    if (MissingPages(userfaultfd).IsRegistered(start, end)) return;
-    if (end - start > kPageBytes) {
-      const uint64_t middle = start + (end - start) / kPageBytes / 2 * kPageBytes;
-      DropUnmapped(userfaultfd, start, middle);
-      DropUnmapped(userfaultfd, middle, end);
-      return;
+    std::vector<MissingRange> unmapped;
+    for (const MissingRange& range : doubtful) {
+      FindUnmapped(MissingPages(child.userfaultfd), range.start, range.end, unmapped);
     }
     const std::lock_guard lock(giver_.mutex());
-    state_.Apply(journal_.Mark(userfaultfd, kFillDropped, start, end));
+    for (const MissingRange& range : unmapped) {
+      state_.Apply(journal_.Mark(child.userfaultfd, kFillDropped, range.start, range.end));
+    }
+  }
+
+  static void FindUnmapped(const MissingPages& pages, uint64_t start, uint64_t end,
+                           std::vector<MissingRange>& unmapped) {
+    if (pages.IsRegistered(start, end) != MissingPages::Registered::kNo) return;
+    if (end - start > kPageBytes) {
+      const uint64_t middle = start + (end - start) / kPageBytes / 2 * kPageBytes;
+      FindUnmapped(pages, start, middle, unmapped);
+      FindUnmapped(pages, middle, end, unmapped);
+    } else if (!unmapped.empty() && unmapped.back().end == start) {
+      unmapped.back().end = end;
+    } else {
+      unmapped.push_back({start, end, start});
+    }
   }
 
   // Whether no change is under way anywhere, as far as it matters.
   bool Settle() {
     bool settled = true;
     for (const auto& [userfaultfd, space] : state_.spaces()) {
-      if (space->went.empty() && space->came.empty()) continue;
+      if (space->IsSettled()) continue;
       if (MissingPages(userfaultfd).IsChanging()) {
         settled = false;
         continue;
@@ -170,7 +197,7 @@ class Server {
   void LetGo() {
     std::vector<Space> over;
     for (const auto& [userfaultfd, space] : state_.spaces()) {
-      if (space->gone || (space->went.empty() && giver_.IsFilled(*space))) over.push_back(space);
+      if (space->gone || (space->IsSettled() && giver_.IsFilled(*space))) over.push_back(space);
     }
     for (const Space& space : over) {
       const std::unique_lock gate(gate_);
@@ -273,7 +300,6 @@ class Server {
 
   // One huge page's reach, round after round through all spaces: what could not be given is met again.
   std::optional<Span> NextSpan() {
-    constexpr uint64_t kSpanBytes = 2 * kMiB;
     const std::shared_lock gate(gate_);
     const std::lock_guard lock(cursor_mutex_);
     for (size_t tries = 0; tries <= state_.spaces().size(); ++tries) {
@@ -287,7 +313,7 @@ class Server {
       if (at->first != std::exchange(cursor_space_, at->first)) cursor_address_ = 0;
       const std::optional<MissingRange> next = giver_.FirstFrom(*at->second, cursor_address_);
       if (next && !at->second->gone) {
-        cursor_address_ = (next->start / kSpanBytes + 1) * kSpanBytes;
+        cursor_address_ = (next->start / kHugeBytes + 1) * kHugeBytes;
         return Span{at->second, next->start, cursor_address_};
       }
       cursor_space_ = at->first + 1;

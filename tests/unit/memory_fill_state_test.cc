@@ -92,6 +92,29 @@ TEST_F(FillStateTest, AForkAfterAMoveHasTheNewPlaceOnly) {
   EXPECT_THAT(Missing(kChild), ElementsAre(MissingRange{1000, 1100, 100}));
 }
 
+// What is told of a place after a move from it is that the place is left.
+TEST_F(FillStateTest, APlaceThatWasLeftMayBeTakenBeforeThatIsTold) {
+  Moved(100, 1000, 50);                // by one thread, whose unmapping comes last
+  Moved(150, 100, 50);                 // by another
+  Ranged(UFFD_EVENT_UNMAP, 100, 150);  // of the first
+  Ranged(UFFD_EVENT_UNMAP, 150, 200);  // of the second
+  EXPECT_THAT(Missing(kParent), ElementsAre(MissingRange{100, 150, 150}, MissingRange{1000, 1050, 100}));
+  Ranged(UFFD_EVENT_UNMAP, 100, 150);  // and now it is
+  EXPECT_THAT(Missing(kParent), ElementsAre(MissingRange{1000, 1050, 100}));
+}
+
+TEST_F(FillStateTest, AMoveMayBeToldAfterOneToThePlaceThatItLeft) {
+  Moved(150, 100, 50);
+  Moved(100, 1000, 50);
+  EXPECT_THAT(Missing(kParent), ElementsAre(MissingRange{100, 150, 150}, MissingRange{1000, 1050, 100}));
+}
+
+TEST_F(FillStateTest, AnUnmappingMayBeToldAfterAMoveToItsPlace) {
+  Moved(150, 100, 50);
+  Ranged(UFFD_EVENT_UNMAP, 100, 150);
+  EXPECT_THAT(Missing(kParent), ElementsAre(MissingRange{100, 150, 150}));
+}
+
 TEST_F(FillStateTest, EndedIsForgotten) {
   state_.Apply(journal_->Mark(kParent, kFillEnded));
   EXPECT_EQ(state_.Find(kParent), nullptr);
