@@ -106,7 +106,9 @@ Result<bool> FollowMovedBlocks(const StoreCore& core, const SnapshotId& parent,
   }
   if (!wanted.empty()) {
     return Fail(ErrorKind::kBusy,
-                fmt::format("the parent snapshot of '{}' was removed meanwhile", manifest.id.lineage));
+                fmt::format("the parent snapshot of '{}' was removed or compacted meanwhile",
+                            manifest.id.lineage))
+        .WithHint("try again");
   }
   DropUnusedSegments(manifest, own);
   return true;

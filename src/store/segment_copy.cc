@@ -26,7 +26,9 @@ Result<std::span<const std::byte>> ReadTrimmed(const SegmentReader& reader, Page
   entry.codec = compressed ? Codec::kZstd : Codec::kRaw;
   entry.stored_bytes = static_cast<uint32_t>(stored.size());
   entry.hash = HashBytes128(raw);
-  entry.kept_pages = KeptPages(entry) & named;
+  // Where those that are named had been dropped before, they are kept now, as zeros: no mask would mean all.
+  const PageMask kept = KeptPages(entry) & named;
+  entry.kept_pages = kept != 0 ? kept : named;
   return stored;
 }
 

@@ -51,6 +51,7 @@ class Switch {
     if (file == nullptr) return {};
     Manifest manifest = TRY(ReadManifest(*file, key));
     const std::set<std::string> targets = moves_.Apply(manifest);
+    if (targets.empty()) return {};  // what it names there was dropped: it keeps what it has
     for (const std::string& target : targets) {
       if (copy_ != nullptr) TRY(copy_->Publish(target));
       const Result<std::unique_ptr<Object>> there = core_.backend->Open(SegmentKey(target));
