@@ -12,6 +12,7 @@
 #include <chrono>
 #include <csignal>
 #include <optional>
+#include <thread>
 
 #include "base/fd.h"
 #include "base/units.h"
@@ -63,6 +64,7 @@ class Supervision {
       WatchFilling();
       StartWhatIsDue();
     }
+    LearnHowFillingEnded();
     output_.Finish();
     return End();
   }
@@ -158,6 +160,16 @@ class Supervision {
                                                "': not all of its memory could be brought back (" +
                                                filling.reason + "); 'holdfast resume " + options_.job_name +
                                                "' starts it again from its snapshot");
+  }
+
+  // A job may have ended of what its page servers' death did to it, before those are gone altogether.
+  void LearnHowFillingEnded() {
+    constexpr int kLooksMax = 100;
+    for (int looks = 0; looks < kLooksMax; ++looks) {
+      WatchFilling();
+      if (is_filled_) return;
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
   }
 
   void StartWhatIsDue() {
