@@ -32,6 +32,9 @@ inline constexpr uint64_t kProcFileBytesMax = 256ull << 20;  // one /proc file
 
 inline constexpr uint32_t kTouchesKeptMax = 1u << 16;  // pages that a job touched first after a restart
 
+// Checkpoints
+inline constexpr uint64_t kLittleMemoryBytes = 16ull << 20;  // copied about as soon as it is looked at
+
 // Waits
 inline constexpr int kCriuDumpSecondsMax = 600;
 inline constexpr int kReleaseSecondsMax = 60;   // for CRIU to let a tree go

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/limits.h"
 #include "base/units.h"
 
 namespace holdfast {
@@ -20,10 +21,6 @@ constexpr double kReserveSeconds = 1;
 // A delta helps when the last one then takes less than this share of what it would take now.
 constexpr double kHelpfulShare = 0.8;
 constexpr double kSinceSecondsMin = 0.1;
-
-std::string Time(double seconds) {
-  return FormatMilliseconds(std::max(seconds, 0.0) * 1000);
-}
 
 }  // namespace
 
@@ -52,18 +49,19 @@ StopTrigger::Forecast StopTrigger::Look(const Outlook& outlook, const Unsaved& u
   const bool shorter = predictor_.knows_little_ones()
                            ? forecast.after_s < kHelpfulShare * forecast.now_s
                            : static_cast<double>(rest) < kHelpfulShare * static_cast<double>(bytes);
-  forecast.helps = bytes > DurationPredictor::kLittleBytes && deltas_ < kDeltasMax && shorter;
+  forecast.helps = bytes > limits::kLittleMemoryBytes && deltas_ < kDeltasMax && shorter;
   return forecast;
 }
 
 std::string StopTrigger::Explain(const Forecast& forecast, const Unsaved& unsaved, bool last) const {
-  std::string text = fmt::format("{} until the deadline, {} not saved yet: ", Time(forecast.left_s),
-                                 FormatBytes(unsaved.bytes()));
+  std::string text =
+      fmt::format("{} until the deadline, {} not saved yet: ", FormatSeconds(std::max(forecast.left_s, 0.0)),
+                  FormatBytes(unsaved.bytes()));
   if (!last) {
-    return text + fmt::format("a delta takes at most about {}, the last one then {}", Time(forecast.now_s),
-                              Time(forecast.after_s));
+    return text + fmt::format("a delta takes at most about {}, the last one then {}",
+                              FormatSeconds(forecast.now_s), FormatSeconds(forecast.after_s));
   }
-  text += fmt::format("the last one takes at most about {}", Time(forecast.now_s));
+  text += fmt::format("the last one takes at most about {}", FormatSeconds(forecast.now_s));
   if (failed_lasts_ > 0) return text + " (once more)";
   if (failed_) return text + " (a delta failed)";
   if (!forecast.helps) return text + " (a delta would not make it shorter)";
