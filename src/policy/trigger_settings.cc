@@ -32,6 +32,9 @@ TriggerSettings Apply(const TriggerChanges& changes, TriggerSettings settings) {
 
 Result<void> ValidateTriggerSignal(int number) {
   const Error refused = Fail(ErrorKind::kUsage, SignalName(number) + " cannot be a trigger");
+  // Between the named ones and SIGRTMIN the C library keeps some for itself.
+  const bool known = (number > 0 && number <= SIGSYS) || (number >= SIGRTMIN && number <= SIGRTMAX);
+  if (!known) return Error(refused).WithHint("no program can ask for it; for example USR1");
   switch (number) {
     case SIGTERM:
       return Error(refused).WithHint(
