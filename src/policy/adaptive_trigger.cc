@@ -50,7 +50,9 @@ void AdaptiveTrigger::CheckpointEnded(const CheckpointReport& report) {
     remark_ = fmt::format("a checkpoint costs the job {}; with a failure every {} one every {} pays",
                           FormatSeconds(*cost_s_), FormatSeconds(mtbf_s_), FormatSeconds(period_s_));
   }
-  due_ = std::max(Later(report.started, period_s_), Later(report.ended, kPeriodSecondsMin));
+  // From one's start to the next one's; those that fail are under way no more than half of the time either.
+  const double pause_s = report.ok ? period_s_ - report.seconds() : std::max(report.seconds(), period_s_);
+  due_ = Later(report.ended, std::max(pause_s, kPeriodSecondsMin));
 }
 
 std::string AdaptiveTrigger::TakeRemark() {

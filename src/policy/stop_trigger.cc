@@ -68,9 +68,10 @@ std::string StopTrigger::Explain(const Forecast& forecast, const Unsaved& unsave
   return text + " (there is no time for a delta)";
 }
 
-bool StopTrigger::TriesAgain(Moment now) const {
-  const double left_s = deadline_s_ - SecondsBetween(*began_, now);
-  return failed_lasts_ < kLastsMax && kReserveSeconds + kMargin * last_s_ <= left_s;
+bool StopTrigger::TriesAgain(const Outlook& outlook) const {
+  if (failed_lasts_ >= kLastsMax || !outlook.unsaved) return false;
+  const Forecast forecast = Look(outlook, *outlook.unsaved);
+  return kReserveSeconds + kMargin * std::max(forecast.now_s, failed_last_s_) <= forecast.left_s;
 }
 
 std::optional<Due> StopTrigger::Next(const Outlook& outlook) {
@@ -80,7 +81,7 @@ std::optional<Due> StopTrigger::Next(const Outlook& outlook) {
   due.trigger = "deadline";
   if (!outlook.unsaved) return due;
   const Forecast forecast = Look(outlook, *outlook.unsaved);
-  due.last = failed_ || !forecast.helps || !forecast.fits;
+  due.last = failed_lasts_ > 0 || failed_ || !forecast.helps || !forecast.fits;
   due.why = Explain(forecast, *outlook.unsaved, due.last);
   return due;
 }
@@ -89,8 +90,9 @@ void StopTrigger::CheckpointEnded(const CheckpointReport& report) {
   if (report.ok && report.unsaved_bytes) predictor_.Add(*report.unsaved_bytes, report.seconds());
   if (!began_) return;
   if (report.last) {
-    failed_lasts_ += report.ok ? 0 : 1;
-    last_s_ = std::max(report.seconds(), predictor_.PredictS(report.unsaved_bytes.value_or(0)));
+    if (report.ok) return;
+    ++failed_lasts_;
+    failed_last_s_ = std::max(failed_last_s_, report.seconds());
     return;
   }
   // One that was under way when it began is as good as a delta, but is not known to have begun the tracking.
