@@ -32,6 +32,16 @@ inline constexpr uint64_t kProcFileBytesMax = 256ull << 20;  // one /proc file
 
 inline constexpr uint32_t kTouchesKeptMax = 1u << 16;  // pages that a job touched first after a restart
 
+// Checkpoints
+inline constexpr uint64_t kLittleMemoryBytes = 16ull << 20;  // copied about as soon as it is looked at
+
+// Triggers, on a command line and in a job's record
+inline constexpr double kEverySecondsMax = 366.0 * 86400;
+inline constexpr double kMtbfSecondsMax = 100.0 * 366 * 86400;
+inline constexpr double kDeadlineSecondsMax = 86400;
+inline constexpr uint64_t kEveryDirtyBytesMax = 1ull << 63;
+inline constexpr uint64_t kFullEveryMax = 1'000'000;
+
 // Waits
 inline constexpr int kCriuDumpSecondsMax = 600;
 inline constexpr int kReleaseSecondsMax = 60;   // for CRIU to let a tree go

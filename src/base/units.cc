@@ -28,6 +28,10 @@ std::string FormatMilliseconds(double ms) {
   return fmt::format("{} min {} s", seconds / 60, seconds % 60);
 }
 
+std::string FormatSeconds(double seconds) {
+  return FormatMilliseconds(seconds * 1000);
+}
+
 namespace {
 
 // A number and the unit after it.

@@ -1,5 +1,6 @@
 #include "cli/arguments.h"
 
+#include "base/limits.h"
 #include "base/units.h"
 
 namespace holdfast {
@@ -9,7 +10,7 @@ Result<double> ParseInterval(const std::string& text) {
   if (text.empty()) return 0.0;
   Result<double> seconds = ParseDuration(text);
   if (!seconds) return std::move(seconds).error().Within("--every");
-  if (*seconds < kSecondsMin || *seconds > 366.0 * 86400) {
+  if (*seconds < kSecondsMin || *seconds > limits::kEverySecondsMax) {
     return Fail(ErrorKind::kUsage, "--every: '" + text + "' is no useful interval")
         .WithHint("for example 30s, 5m, 1h");
   }

@@ -52,11 +52,12 @@ Result<CheckpointRequest> MakeRequest(const Flags& flags, Progress* progress) {
   return request;
 }
 
-void PrintSnapshot(const Manifest& manifest, const GlobalOptions& global, bool stopped) {
+void PrintSnapshot(const JobCheckpoint& checkpoint, const GlobalOptions& global, bool stopped) {
   if (global.json) {
-    PrintJson(CheckpointToJson(manifest));
+    PrintJson(CheckpointToJson(checkpoint));
     return;
   }
+  const Manifest& manifest = checkpoint.manifest;
   fmt::print("{}\n", manifest.id.ToString());
   if (!global.quiet) {
     const CheckpointFigures& figures = manifest.figures;
@@ -75,15 +76,15 @@ void PrintSnapshot(const Manifest& manifest, const GlobalOptions& global, bool s
 
 Result<int> Run(const GlobalOptions& global, const Flags& flags) {
   const SignalFence fence;  // Ctrl-C is asked for by the progress, and undone by the engine
-  Result<Manifest> manifest = Fail(ErrorKind::kInternal, "no checkpoint was taken");
+  Result<JobCheckpoint> checkpoint = Fail(ErrorKind::kInternal, "no checkpoint was taken");
   {
     const std::unique_ptr<Progress> progress = MakeProgress(global.quiet || global.json);
     const CheckpointRequest request = TRY(MakeRequest(flags, progress.get()));
     Store store = TRY(flags.pid != 0 ? global.OpenOrMakeStore() : global.OpenStore());
-    manifest = CheckpointJob(store, request);
+    checkpoint = CheckpointJob(store, request);
   }
-  if (!manifest) return manifest.error();
-  PrintSnapshot(*manifest, global, flags.stop);
+  if (!checkpoint) return checkpoint.error();
+  PrintSnapshot(*checkpoint, global, flags.stop);
   return 0;
 }
 

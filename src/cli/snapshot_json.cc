@@ -53,12 +53,14 @@ Json ProcessToJson(const Manifest& manifest, const ProcessInfo& process) {
 
 }  // namespace
 
-Json CheckpointToJson(const Manifest& manifest) {
+Json CheckpointToJson(const JobCheckpoint& checkpoint) {
+  const Manifest& manifest = checkpoint.manifest;
   const CheckpointFigures& figures = manifest.figures;
   return {{"snapshot", manifest.id.ToString()},
           {"freeze_ms", figures.freeze_ms},
           {"drain_ms", figures.drain_ms},
           {"total_ms", figures.total_ms},
+          {"waited_ms", checkpoint.waited_ms},
           {"bytes_captured", figures.bytes_captured},
           {"bytes_stored", figures.bytes_stored},
           {"capture", figures.capture},

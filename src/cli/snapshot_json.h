@@ -2,11 +2,12 @@
 #pragma once
 
 #include "cli/output.h"
+#include "job/checkpoint_job.h"
 #include "store/manifest.h"
 
 namespace holdfast {
 
-Json CheckpointToJson(const Manifest& manifest);
+Json CheckpointToJson(const JobCheckpoint& checkpoint);
 Json SummaryToJson(const SnapshotSummary& summary);
 // Everything that is inside.
 Json ManifestToJson(const Manifest& manifest, const SnapshotSummary& summary);

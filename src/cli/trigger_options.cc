@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "base/limits.h"
 #include "base/units.h"
 #include "cli/arguments.h"
 #include "linux/signal_names.h"
@@ -14,8 +15,6 @@ namespace {
 constexpr const char* kOff = "off";
 constexpr uint64_t kDirtyBytesMin = kMiB;
 constexpr double kDeadlineSecondsMin = 1;
-constexpr int kFullEveryMax = 1'000'000;
-constexpr double kDeadlineSecondsMax = 86400;
 
 // `least`: shorter ones are no use.
 Result<double> ParseSpan(const std::string& text, const std::string& option, double least, double most,
@@ -28,7 +27,6 @@ Result<double> ParseSpan(const std::string& text, const std::string& option, dou
 
 Result<void> ParseRhythm(const TriggerFlags& flags, TriggerChanges& changes) {
   constexpr double kMtbfSecondsMin = 1;
-  constexpr double kMtbfSecondsMax = 100.0 * 366 * 86400;
   const bool automatic = flags.every == "auto";
   if (automatic != !flags.mtbf.empty()) {
     return Fail(ErrorKind::kUsage, automatic
@@ -40,7 +38,7 @@ Result<void> ParseRhythm(const TriggerFlags& flags, TriggerChanges& changes) {
   changes.mtbf_s = 0;
   changes.every_s = 0;
   if (automatic) {
-    changes.mtbf_s = TRY(ParseSpan(flags.mtbf, "--mtbf", kMtbfSecondsMin, kMtbfSecondsMax,
+    changes.mtbf_s = TRY(ParseSpan(flags.mtbf, "--mtbf", kMtbfSecondsMin, limits::kMtbfSecondsMax,
                                    "the mean time between failures of the machine, for example 12h or 30d"));
   } else if (flags.every != kOff) {
     changes.every_s = TRY(ParseInterval(flags.every));
@@ -69,7 +67,7 @@ Result<int> ParseTriggerSignal(const std::string& text) {
 
 Result<double> ParseDeadline(const std::string& text) {
   if (text == kOff) return 0;
-  return ParseSpan(text, "--deadline", kDeadlineSecondsMin, kDeadlineSecondsMax,
+  return ParseSpan(text, "--deadline", kDeadlineSecondsMin, limits::kDeadlineSecondsMax,
                    "how long after a SIGTERM the job may still run, for example 30s or 2m");
 }
 
@@ -100,7 +98,7 @@ void AddTriggerOptions(CLI::App& command, TriggerFlags& flags) {
       .add_option("--full-every", flags.full_every,
                   "Make every COUNT-th snapshot a full one that shares nothing with those before; 0: none")
       ->type_name("COUNT")
-      ->check(CLI::Range(0, kFullEveryMax).description(""));
+      ->check(CLI::Range(uint64_t{0}, limits::kFullEveryMax).description(""));
 }
 
 Result<TriggerChanges> ParseTriggers(const TriggerFlags& flags) {

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/units.h"
 #include "linux/stopped_process.h"
 #include "memory/drain.h"
@@ -23,8 +24,6 @@ namespace {
 constexpr double kWorthwhileMs = 10;
 constexpr int kStopMillisecondsMax = 1000;
 constexpr int kRoundsMax = 3;
-// As little as this is copied in the freeze about as soon as it is looked at.
-constexpr uint64_t kLittleBytes = 16 * kMiB;
 // A training that writes all of its parameters in every step does so in the next hundred, too.
 constexpr int kSparedCheckpoints = 10;
 
@@ -76,7 +75,8 @@ class TaskPreCopy {
     const Result<uint64_t> now = WrittenBytes();
     if (!now) return std::optional<TrackedTask>();
     left_bytes_ = *now;
-    if (left_bytes_ <= kLittleBytes || !IsWorthwhile(left_bytes_, left_bytes_)) return Tracked();
+    if (left_bytes_ <= limits::kLittleMemoryBytes || !IsWorthwhile(left_bytes_, left_bytes_))
+      return Tracked();
     if (!RegisterNew() || !Arm()) return std::optional<TrackedTask>();
     return RunRounds();
   }
@@ -89,7 +89,8 @@ class TaskPreCopy {
 
  private:
   std::optional<TrackedTask> Tracked() {
-    const bool in_vain = stored_bytes_ > 0 && left_bytes_ > stored_bytes_ / 2 && left_bytes_ > kLittleBytes;
+    const bool in_vain =
+        stored_bytes_ > 0 && left_bytes_ > stored_bytes_ / 2 && left_bytes_ > limits::kLittleMemoryBytes;
     return TrackedTask{std::move(tracking_), std::move(known_), left_bytes_, in_vain};
   }
 
@@ -103,7 +104,7 @@ class TaskPreCopy {
       if (!now) return std::optional<TrackedTask>();  // it has ended
       left_bytes_ = *now;
       // Another round helps as long as less and less is left.
-      if (round == kRoundsMax || left_bytes_ <= kLittleBytes || left_bytes_ > before / 2) break;
+      if (round == kRoundsMax || left_bytes_ <= limits::kLittleMemoryBytes || left_bytes_ > before / 2) break;
       if (!Arm()) return std::optional<TrackedTask>();
     }
     return Tracked();

@@ -86,18 +86,19 @@ void WaitForEnd(const ProcessIdentity& job) {
 
 }  // namespace
 
-Result<Manifest> CheckpointJob(Store& store, const CheckpointRequest& request) {
+Result<JobCheckpoint> CheckpointJob(Store& store, const CheckpointRequest& request) {
   const JobBook book(store.JobsDirectory());
   const std::string name = TRY(FindTarget(book, request)).name;
   TRY(RequireRoot("a checkpoint"));
+  const Stopwatch waited;
   const StoreLock lock = TRY(WaitForJobLock(store, name, request.progress));
   const JobRecord record = TRY(FindTarget(book, request));  // as it is now that nobody changes it
   const std::filesystem::path directory = book.DirectoryOf(record.name);
-  CheckpointOptions options = EngineOptions(request, record, directory);
-
   const Result<JobRecord> written = book.Load(record.name);
   const bool known = written.has_value();
   if (known && written->job == record.job) TRY(WaitUntilFilled(directory, record.name, request.progress));
+  const double waited_ms = waited.ElapsedMs();
+  CheckpointOptions options = EngineOptions(request, record, directory);
   if (!known) TRY(book.Save(record));
   if (request.pid == 0) TRY(RefuseIfStopped(directory, record.name));
   RemoveStopRequest(directory);  // of someone who died before the job did
@@ -114,7 +115,7 @@ Result<Manifest> CheckpointJob(Store& store, const CheckpointRequest& request) {
   if (!manifest) {
     stop.reset();
     if (!known) static_cast<void>(book.Remove(record.name));
-    return manifest;
+    return std::move(manifest).error();
   }
   if (stop) {
     TRY(stop->Fulfil(manifest->id.ToString()));
@@ -127,7 +128,7 @@ Result<Manifest> CheckpointJob(Store& store, const CheckpointRequest& request) {
       manifest->warnings.push_back("old snapshots were not pruned: " + pruned.error().message);
     }
   }
-  return manifest;
+  return JobCheckpoint{.manifest = *std::move(manifest), .waited_ms = waited_ms};
 }
 
 }  // namespace holdfast

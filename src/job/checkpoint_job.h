@@ -23,8 +23,13 @@ struct CheckpointRequest {
   Progress* progress = nullptr;
 };
 
+struct JobCheckpoint {
+  Manifest manifest;
+  double waited_ms = 0;  // before it began: for somebody else's to end, for the job's memory to be back
+};
+
 // Returns when it is committed and what --keep says has been pruned. One at a time for each job; a second
 // waits for the first for a minute.
-Result<Manifest> CheckpointJob(Store& store, const CheckpointRequest& request);
+Result<JobCheckpoint> CheckpointJob(Store& store, const CheckpointRequest& request);
 
 }  // namespace holdfast

@@ -43,6 +43,7 @@ CheckpointProcess::Outcome DescribeSnapshot(const nlohmann::json& json) {
   outcome.freeze_s = freeze_ms / 1000;
   outcome.drain_s = drain_ms / 1000;
   outcome.total_s = json.at("total_ms").get<double>() / 1000;
+  outcome.waited_s = json.at("waited_ms").get<double>() / 1000;
   return outcome;
 }
 

@@ -28,7 +28,8 @@ class CheckpointProcess {
     // When it is ok, as its report has them.
     double freeze_s = 0;
     double drain_s = 0;
-    double total_s = 0;  // until the commit began
+    double total_s = 0;   // until the commit began
+    double waited_s = 0;  // before all of that
   };
   Outcome Finish(int wait_status);
   // Asks it to undo what it did and go.

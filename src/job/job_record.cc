@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
+#include "base/limits.h"
 #include "store/manifest.h"
 
 namespace holdfast {
@@ -31,19 +32,38 @@ ProcessIdentity ParseIdentity(const Json& json) {
           .boot_id = json.at("boot_id").get<std::string>()};
 }
 
+double ParseSeconds(const Json& json, double most) {
+  const auto seconds = json.get<double>();
+  if (!(seconds >= 0 && seconds <= most)) throw std::out_of_range("a trigger is out of range");
+  return seconds;
+}
+
+uint64_t ParseCount(const Json& json, uint64_t most) {
+  if (!json.is_number_unsigned() || json.get<uint64_t>() > most) {
+    throw std::out_of_range("a trigger is out of range");
+  }
+  return json.get<uint64_t>();
+}
+
+int ParseTriggerSignal(const Json& json) {
+  const auto number = static_cast<int>(ParseCount(json, static_cast<uint64_t>(SIGRTMAX)));
+  if (number == 0) return 0;
+  if (const Result<void> valid = ValidateTriggerSignal(number); !valid) {
+    throw std::invalid_argument(valid.error().message);
+  }
+  return number;
+}
+
 // Earlier versions knew only the interval.
 TriggerSettings ParseTriggers(const Json& json) {
   TriggerSettings triggers;
-  triggers.every_s = json.at("every_s").get<double>();
-  triggers.mtbf_s = json.value("mtbf_s", 0.0);
-  triggers.every_dirty_bytes = json.value("every_dirty_bytes", uint64_t{0});
-  triggers.on_signal = json.value("on_signal", 0);
-  triggers.deadline_s = json.value("deadline_s", 0.0);
-  triggers.full_every = json.value("full_every", uint64_t{0});
-  const bool times = triggers.every_s >= 0 && triggers.mtbf_s >= 0 && triggers.deadline_s >= 0;
-  if (!times || triggers.on_signal < 0 || triggers.on_signal > SIGRTMAX) {
-    throw std::out_of_range("a trigger is out of range");
-  }
+  triggers.every_s = ParseSeconds(json.at("every_s"), limits::kEverySecondsMax);
+  const auto value = [&](const char* key) { return json.value(key, Json(0U)); };
+  triggers.mtbf_s = ParseSeconds(value("mtbf_s"), limits::kMtbfSecondsMax);
+  triggers.every_dirty_bytes = ParseCount(value("every_dirty_bytes"), limits::kEveryDirtyBytesMax);
+  triggers.on_signal = ParseTriggerSignal(value("on_signal"));
+  triggers.deadline_s = ParseSeconds(value("deadline_s"), limits::kDeadlineSecondsMax);
+  triggers.full_every = ParseCount(value("full_every"), limits::kFullEveryMax);
   return triggers;
 }
 

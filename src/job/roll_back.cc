@@ -48,7 +48,7 @@ Result<void> StopForRollBack(Store& store, const std::string& name, const StopOp
     request.name = name;
     request.stop = true;
     request.progress = options.progress;
-    Result<Manifest> last = CheckpointJob(store, request);
+    Result<JobCheckpoint> last = CheckpointJob(store, request);
     if (!last) {
       return std::move(last)
           .error()
@@ -56,7 +56,7 @@ Result<void> StopForRollBack(Store& store, const std::string& name, const StopOp
           .WithHint("--discard rolls back without one");
     }
     options.notices(NoticeKind::kNews,
-                    "stopped '" + name + "'; what it had reached is " + last->id.ToString());
+                    "stopped '" + name + "'; what it had reached is " + last->manifest.id.ToString());
   }
   return WaitUntilGone(book, record);
 }

@@ -94,13 +94,22 @@ class Supervision {
       } else if (number == SIGTSTP) {
         StandStill();
       } else if (schedule_.TakeSignal(number, Clock::now())) {
-        options_.notices(NoticeKind::kNews,
-                         SignalName(number) + ": a snapshot of '" + options_.job_name + "'");
+        AnswerSignal(number);
       } else if (number != SIGCHLD) {
         if (number == SIGWINCH) output_.WindowChanged();
         PassOn(number, info.ssi_code == kFromKernel);
       }
     }
+  }
+
+  void AnswerSignal(int number) {
+    if (schedule_.stopping()) {
+      options_.notices(NoticeKind::kNews, SignalName(number) + ": no other snapshot, '" + options_.job_name +
+                                              "' is being stopped after its last one");
+      return;
+    }
+    last_error_.clear();  // who asks is told what becomes of it
+    options_.notices(NoticeKind::kNews, SignalName(number) + ": a snapshot of '" + options_.job_name + "'");
   }
 
   void PassOn(int number, bool from_terminal) const {
@@ -126,13 +135,20 @@ class Supervision {
       KillTree(options_.job_pid);
       return;
     }
-    schedule_.Stop(Clock::now(), options_.earlier_checkpoints());
-    unsaved_.Forget();
+    const Clock::time_point now = Clock::now();
     const double deadline_s = options_.triggers.deadline_s;
-    const std::string within =
-        deadline_s > 0 ? " within " + FormatMilliseconds(deadline_s * 1000) : std::string();
+    // The store is listed on the deadline's time.
+    schedule_.Stop(now, deadline_s > 0 ? options_.earlier_checkpoints() : DurationPredictor());
+    unsaved_.Forget();
+    const std::string within = deadline_s > 0 ? " within " + FormatSeconds(deadline_s) : std::string();
     options_.notices(NoticeKind::kNews, "SIGTERM: taking a last snapshot of '" + options_.job_name + "'" +
                                             within + ", then stopping it (again: kill it at once)");
+    if (!IsFilling()) return;
+    const std::string missed = deadline_s > 0 ? "; the deadline may be missed" : "";
+    options_.notices(NoticeKind::kProblem, "'" + options_.job_name +
+                                               "': memory is still coming back from the restart, and a "
+                                               "snapshot waits for it, nobody knows how long" +
+                                               missed);
   }
 
   Result<void> ReapChildren() {
@@ -147,6 +163,10 @@ class Supervision {
       if (pid == options_.child_pid) job_status_ = status;
       if (checkpoint_ && pid == checkpoint_->pid()) CheckpointEnded(status);
     }
+  }
+
+  bool IsFilling() const {
+    return !is_filled_ && ReadFillProgress(FillRecordOf(options_.job_directory)).stage == FillStage::kFilling;
   }
 
   // A child that has ended may have been a page server: what was missing then is zeros by now.
@@ -176,8 +196,7 @@ class Supervision {
     if (checkpoint_) return;
     due_.reset();
     if (job_status_ || last_ended_) return;
-    Outlook outlook{.now = Clock::now()};
-    if (schedule_.LooksAtMemory()) outlook.unsaved = LookAtMemory(outlook.now);
+    Outlook outlook = Look();
     due_ = schedule_.Next(outlook);
     for (const std::string& remark : schedule_.TakeRemarks()) {
       options_.notices(NoticeKind::kNews, "'" + options_.job_name + "': " + remark);
@@ -187,6 +206,12 @@ class Supervision {
     Start(outlook);
   }
 
+  Outlook Look() {
+    Outlook outlook{.now = Clock::now()};
+    if (schedule_.LooksAtMemory()) outlook.unsaved = LookAtMemory(outlook.now);
+    return outlook;
+  }
+
   std::optional<Unsaved> LookAtMemory(Clock::time_point now) {
     if (!shelf_) return std::nullopt;
     shelf_->Serve();  // a checkpoint that has just ended may have left something
@@ -194,7 +219,10 @@ class Supervision {
   }
 
   void Start(const Outlook& outlook) {
-    if (due_->trigger == "deadline" && !due_->why.empty()) options_.notices(NoticeKind::kNews, due_->why);
+    if (due_->trigger == "deadline" && !due_->why.empty()) {
+      const char* and_first = IsFilling() ? " once the rest of the memory is back" : "";
+      options_.notices(NoticeKind::kNews, due_->why + and_first);
+    }
     std::vector<std::string> command = options_.checkpoint_command;
     for (std::string& argument : schedule_.Arguments(*due_)) command.push_back(std::move(argument));
     schedule_.CheckpointStarted(outlook.now);
@@ -220,7 +248,7 @@ class Supervision {
     }
     last_error_.clear();
     last_ended_ = last_ended_ || due_->last;
-    const std::string took = FormatMilliseconds(report_.seconds() * 1000);
+    const std::string took = FormatSeconds(report_.seconds());
     options_.notices(NoticeKind::kNews, outcome.line + " (" + due_->trigger +
                                             (due_->trigger == "deadline" ? ", took " + took : "") + ")");
   }
@@ -229,7 +257,8 @@ class Supervision {
   void Tell(const CheckpointProcess::Outcome& outcome) {
     report_.ended = Clock::now();
     report_.ok = outcome.ok;
-    report_.lost_s = loss_.CheckpointEnded(outcome.freeze_s);
+    report_.waited_s = outcome.waited_s;
+    report_.lost_s = std::min(loss_.CheckpointEnded(outcome.freeze_s), report_.seconds());
     // After the freeze comes the drain, then the commit.
     const double after_freeze_s = outcome.drain_s + std::max(0.0, report_.seconds() - outcome.total_s);
     unsaved_.CheckpointEnded(report_, Later(report_.ended, -after_freeze_s));
@@ -241,7 +270,7 @@ class Supervision {
     const bool job_is_gone = job_status_.has_value();
     if (line != last_error_ && !job_is_gone) options_.notices(NoticeKind::kProblem, line);
     last_error_ = line;
-    if (!due_->last || last_ended_ || job_is_gone || schedule_.TriesAgain(report_.ended)) return;
+    if (!due_->last || last_ended_ || job_is_gone || schedule_.TriesAgain(Look())) return;
     last_ended_ = true;
     options_.notices(NoticeKind::kProblem,
                      "no last snapshot: passing the SIGTERM on to '" + options_.job_name + "'");

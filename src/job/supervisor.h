@@ -29,7 +29,7 @@ struct SupervisorOptions {
   std::vector<std::string> checkpoint_command;
   // Asked when the job was killed: the snapshot after which it was stopped on purpose, or empty.
   std::function<std::string()> stopped_after;
-  // Asked when the job is to be stopped: what earlier checkpoints took.
+  // Asked when the job is to be stopped by a deadline: what earlier checkpoints took.
   std::function<DurationPredictor()> earlier_checkpoints;
   Notices notices;
   std::filesystem::path job_directory;  // where checkpoints leave something for one another

@@ -23,10 +23,6 @@ constexpr double kBusyShareMax = 0.5;
 // A measured cost is as noisy as the job's own speed.
 constexpr double kWeightOfNewest = 0.5;
 
-std::string Time(double seconds) {
-  return FormatMilliseconds(seconds * 1000);
-}
-
 }  // namespace
 
 double OptimumPeriodS(double cost_s, double mtbf_s) {
@@ -41,7 +37,8 @@ AdaptiveTrigger::AdaptiveTrigger(double mtbf_s, Moment now)
       due_(Later(now, period_s_)) {}
 
 std::optional<Due> AdaptiveTrigger::Next(const Outlook& /*outlook*/) {
-  std::string why = cost_s_ ? "every " + Time(period_s_) + " pays" : "to see what a checkpoint costs";
+  std::string why =
+      cost_s_ ? "every " + FormatSeconds(period_s_) + " pays" : "to see what a checkpoint costs";
   return Due{.at = due_, .trigger = "adaptive", .why = std::move(why)};
 }
 
@@ -51,9 +48,11 @@ void AdaptiveTrigger::CheckpointEnded(const CheckpointReport& report) {
     period_s_ = std::max({OptimumPeriodS(*cost_s_, mtbf_s_), *cost_s_ / kCostShareMax,
                           report.seconds() / kBusyShareMax, kPeriodSecondsMin});
     remark_ = fmt::format("a checkpoint costs the job {}; with a failure every {} one every {} pays",
-                          Time(*cost_s_), Time(mtbf_s_), Time(period_s_));
+                          FormatSeconds(*cost_s_), FormatSeconds(mtbf_s_), FormatSeconds(period_s_));
   }
-  due_ = std::max(Later(report.started, period_s_), Later(report.ended, kPeriodSecondsMin));
+  // From one's start to the next one's; those that fail are under way no more than half of the time either.
+  const double pause_s = report.ok ? period_s_ - report.seconds() : std::max(report.seconds(), period_s_);
+  due_ = Later(report.ended, std::max(pause_s, kPeriodSecondsMin));
 }
 
 std::string AdaptiveTrigger::TakeRemark() {

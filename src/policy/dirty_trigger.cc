@@ -41,7 +41,7 @@ std::optional<Due> DirtyTrigger::WhenNotCounted(const Unsaved& unsaved, Moment n
   // A failed checkpoint leaves no tracking, nor does one by hand that is under way: neither says anything.
   if (std::exchange(just_taken_, false) && newest_->ok && !std::exchange(gave_up_, true)) {
     remark_ = "what it writes cannot be counted: no snapshot by --every-dirty, but one in " +
-              FormatMilliseconds(kUncountedSeconds * 1000) +
+              FormatSeconds(kUncountedSeconds) +
               " if there is none for another reason (a job that writes most of its memory again all the time "
               "is not tracked)";
   }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/limits.h"
+
 namespace holdfast {
 
 namespace {
@@ -33,7 +35,7 @@ double DurationPredictor::ExpectS(uint64_t bytes) const {
   double known_bytes = 0;
   double seconds = 0;
   for (const Sample& sample : samples_) {
-    if (sample.bytes <= kLittleBytes) continue;
+    if (sample.bytes <= limits::kLittleMemoryBytes) continue;
     known_bytes += static_cast<double>(sample.bytes);
     seconds += sample.seconds;
   }
@@ -42,7 +44,7 @@ double DurationPredictor::ExpectS(uint64_t bytes) const {
 
 bool DurationPredictor::knows_little_ones() const {
   return std::any_of(samples_.begin(), samples_.end(),
-                     [](const Sample& sample) { return sample.bytes <= kLittleBytes; });
+                     [](const Sample& sample) { return sample.bytes <= limits::kLittleMemoryBytes; });
 }
 
 double DurationPredictor::FixedS() const {
@@ -50,7 +52,7 @@ double DurationPredictor::FixedS() const {
   double longest = 0;
   double shortest = samples_.front().seconds;
   for (const Sample& sample : samples_) {
-    if (sample.bytes <= kLittleBytes) longest = std::max(longest, sample.seconds);
+    if (sample.bytes <= limits::kLittleMemoryBytes) longest = std::max(longest, sample.seconds);
     shortest = std::min(shortest, sample.seconds);
   }
   // It is a part of what every one of them took.
@@ -58,7 +60,7 @@ double DurationPredictor::FixedS() const {
 }
 
 double DurationPredictor::BytesPerSecond() const {
-  for (const uint64_t at_least : {kMuchBytes, kLittleBytes + 1}) {
+  for (const uint64_t at_least : {kMuchBytes, limits::kLittleMemoryBytes + 1}) {
     double lowest = 0;
     for (const Sample& sample : samples_) {
       if (sample.bytes < at_least) continue;

@@ -9,14 +9,12 @@ namespace holdfast {
 
 class DurationPredictor {
  public:
-  // Saved in the fixed part's time.
-  static constexpr uint64_t kLittleBytes = 16ull << 20;
-
-  // `bytes`: that were not saved when it began; `seconds`: until it was committed. The newest eight count.
+  // `bytes`: that were not saved when it began; `seconds`: that it took until it was committed. The newest
+  // eight count.
   void Add(uint64_t bytes, double seconds);
   void Add(const DurationPredictor& later);
-  // Rather too long than too short: a fixed part, the longest of those that had little to save, and a part
-  // for each byte, at the lowest speed of those that had much.
+  // Rather too long than too short: a fixed part, the longest of those that had little to save (at most
+  // limits::kLittleMemoryBytes), and a part for each byte, at the lowest speed of those that had much.
   double PredictS(uint64_t bytes) const;
   // At the mean speed.
   double ExpectS(uint64_t bytes) const;

@@ -5,7 +5,7 @@
 namespace holdfast {
 
 std::optional<Due> IntervalTrigger::Next(const Outlook& /*outlook*/) {
-  return Due{.at = due_, .trigger = "interval", .why = "every " + FormatMilliseconds(every_s_ * 1000)};
+  return Due{.at = due_, .trigger = "interval", .why = "every " + FormatSeconds(every_s_)};
 }
 
 // Counted from start to start; but the job always gets some time without a checkpoint.

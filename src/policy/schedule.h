@@ -30,7 +30,7 @@ class Schedule {
   void Stop(Moment now, DurationPredictor earlier) { stop_.Begin(now, std::move(earlier)); }
   bool stopping() const { return stop_.begun(); }
   // After the last one has failed: see StopTrigger::TriesAgain.
-  bool TriesAgain(Moment now) const { return stop_.TriesAgain(now); }
+  bool TriesAgain(const Outlook& outlook) const { return stop_.TriesAgain(outlook); }
 
   std::optional<Due> Next(const Outlook& outlook);
   // Arguments of `holdfast checkpoint` for a snapshot that is due.

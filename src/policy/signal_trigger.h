@@ -1,5 +1,6 @@
 // `--on-signal USR1`: a snapshot for each such signal. One that comes while a checkpoint is under way asks
-// for another: the job may have been frozen before it came.
+// for another: the job may have been frozen before it came. One whose snapshot fails is remembered, until a
+// later try, or a snapshot for another reason, is committed.
 #pragma once
 
 #include "policy/trigger_source.h"
@@ -15,10 +16,12 @@ class SignalTrigger : public TriggerSource {
 
   std::optional<Due> Next(const Outlook& outlook) override;
   void CheckpointStarted(Moment now) override;
+  void CheckpointEnded(const CheckpointReport& report) override;
 
  private:
   int number_;
-  std::optional<Moment> since_;
+  std::optional<Moment> due_;  // nothing: no signal waits for a snapshot
+  bool under_way_ = false;     // the snapshot that a signal asked for
 };
 
 }  // namespace holdfast

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/limits.h"
 #include "base/units.h"
 
 namespace holdfast {
@@ -20,10 +21,6 @@ constexpr double kReserveSeconds = 1;
 // A delta helps when the last one then takes less than this share of what it would take now.
 constexpr double kHelpfulShare = 0.8;
 constexpr double kSinceSecondsMin = 0.1;
-
-std::string Time(double seconds) {
-  return FormatMilliseconds(std::max(seconds, 0.0) * 1000);
-}
 
 }  // namespace
 
@@ -52,27 +49,29 @@ StopTrigger::Forecast StopTrigger::Look(const Outlook& outlook, const Unsaved& u
   const bool shorter = predictor_.knows_little_ones()
                            ? forecast.after_s < kHelpfulShare * forecast.now_s
                            : static_cast<double>(rest) < kHelpfulShare * static_cast<double>(bytes);
-  forecast.helps = bytes > DurationPredictor::kLittleBytes && deltas_ < kDeltasMax && shorter;
+  forecast.helps = bytes > limits::kLittleMemoryBytes && deltas_ < kDeltasMax && shorter;
   return forecast;
 }
 
 std::string StopTrigger::Explain(const Forecast& forecast, const Unsaved& unsaved, bool last) const {
-  std::string text = fmt::format("{} until the deadline, {} not saved yet: ", Time(forecast.left_s),
-                                 FormatBytes(unsaved.bytes()));
+  std::string text =
+      fmt::format("{} until the deadline, {} not saved yet: ", FormatSeconds(std::max(forecast.left_s, 0.0)),
+                  FormatBytes(unsaved.bytes()));
   if (!last) {
-    return text + fmt::format("a delta takes at most about {}, the last one then {}", Time(forecast.now_s),
-                              Time(forecast.after_s));
+    return text + fmt::format("a delta takes at most about {}, the last one then {}",
+                              FormatSeconds(forecast.now_s), FormatSeconds(forecast.after_s));
   }
-  text += fmt::format("the last one takes at most about {}", Time(forecast.now_s));
+  text += fmt::format("the last one takes at most about {}", FormatSeconds(forecast.now_s));
   if (failed_lasts_ > 0) return text + " (once more)";
   if (failed_) return text + " (a delta failed)";
   if (!forecast.helps) return text + " (a delta would not make it shorter)";
   return text + " (there is no time for a delta)";
 }
 
-bool StopTrigger::TriesAgain(Moment now) const {
-  const double left_s = deadline_s_ - SecondsBetween(*began_, now);
-  return failed_lasts_ < kLastsMax && kReserveSeconds + kMargin * last_s_ <= left_s;
+bool StopTrigger::TriesAgain(const Outlook& outlook) const {
+  if (failed_lasts_ >= kLastsMax || !outlook.unsaved) return false;
+  const Forecast forecast = Look(outlook, *outlook.unsaved);
+  return kReserveSeconds + kMargin * std::max(forecast.now_s, failed_last_s_) <= forecast.left_s;
 }
 
 std::optional<Due> StopTrigger::Next(const Outlook& outlook) {
@@ -82,7 +81,7 @@ std::optional<Due> StopTrigger::Next(const Outlook& outlook) {
   due.trigger = "deadline";
   if (!outlook.unsaved) return due;
   const Forecast forecast = Look(outlook, *outlook.unsaved);
-  due.last = failed_ || !forecast.helps || !forecast.fits;
+  due.last = failed_lasts_ > 0 || failed_ || !forecast.helps || !forecast.fits;
   due.why = Explain(forecast, *outlook.unsaved, due.last);
   return due;
 }
@@ -91,8 +90,9 @@ void StopTrigger::CheckpointEnded(const CheckpointReport& report) {
   if (report.ok && report.unsaved_bytes) predictor_.Add(*report.unsaved_bytes, report.seconds());
   if (!began_) return;
   if (report.last) {
-    failed_lasts_ += report.ok ? 0 : 1;
-    last_s_ = std::max(report.seconds(), predictor_.PredictS(report.unsaved_bytes.value_or(0)));
+    if (report.ok) return;
+    ++failed_lasts_;
+    failed_last_s_ = std::max(failed_last_s_, report.seconds());
     return;
   }
   // One that was under way when it began is as good as a delta, but is not known to have begun the tracking.

@@ -20,8 +20,9 @@ class StopTrigger : public TriggerSource {
   // `earlier`: what is known of checkpoints of this job, besides the supervisor's own.
   void Begin(Moment now, DurationPredictor earlier);
   bool begun() const { return began_.has_value(); }
-  // Whether a last one that failed is worth another try: there is time for it.
-  bool TriesAgain(Moment now) const;
+  // Whether a last one that failed is worth another try: there is time for it, as things are after it. It has
+  // used up the tracking of writes, so that the next one may have all of the memory to save.
+  bool TriesAgain(const Outlook& outlook) const;
 
   std::optional<Due> Next(const Outlook& outlook) override;
   void CheckpointEnded(const CheckpointReport& report) override;
@@ -43,7 +44,7 @@ class StopTrigger : public TriggerSource {
   int deltas_ = 0;       // since then
   bool failed_ = false;  // one of them
   int failed_lasts_ = 0;
-  double last_s_ = 0;  // what another one is predicted to take
+  double failed_last_s_ = 0;  // the longest of them
 };
 
 }  // namespace holdfast

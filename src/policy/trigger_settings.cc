@@ -18,10 +18,6 @@ std::string Join(const std::vector<std::string>& parts) {
   return text;
 }
 
-std::string Seconds(double seconds) {
-  return FormatMilliseconds(seconds * 1000);
-}
-
 }  // namespace
 
 TriggerSettings Apply(const TriggerChanges& changes, TriggerSettings settings) {
@@ -36,6 +32,9 @@ TriggerSettings Apply(const TriggerChanges& changes, TriggerSettings settings) {
 
 Result<void> ValidateTriggerSignal(int number) {
   const Error refused = Fail(ErrorKind::kUsage, SignalName(number) + " cannot be a trigger");
+  // Between the named ones and SIGRTMIN the C library keeps some for itself.
+  const bool known = (number > 0 && number <= SIGSYS) || (number >= SIGRTMIN && number <= SIGRTMAX);
+  if (!known) return Error(refused).WithHint("no program can ask for it; for example USR1");
   switch (number) {
     case SIGTERM:
       return Error(refused).WithHint(
@@ -68,7 +67,7 @@ Result<void> ValidateTriggerSignal(int number) {
 
 std::string DescribeRhythm(const TriggerSettings& settings) {
   std::vector<std::string> parts;
-  if (settings.every_s > 0) parts.push_back(Seconds(settings.every_s));
+  if (settings.every_s > 0) parts.push_back(FormatSeconds(settings.every_s));
   if (settings.mtbf_s > 0) parts.emplace_back("auto");
   if (settings.every_dirty_bytes > 0) parts.push_back(FormatBytes(settings.every_dirty_bytes));
   return Join(parts);
@@ -76,16 +75,17 @@ std::string DescribeRhythm(const TriggerSettings& settings) {
 
 std::string DescribeTriggers(const TriggerSettings& settings) {
   std::vector<std::string> parts;
-  if (settings.every_s > 0) parts.push_back("every " + Seconds(settings.every_s));
+  if (settings.every_s > 0) parts.push_back("every " + FormatSeconds(settings.every_s));
   if (settings.mtbf_s > 0) {
-    parts.push_back(fmt::format("as often as it pays with a failure every {}", Seconds(settings.mtbf_s)));
+    parts.push_back(
+        fmt::format("as often as it pays with a failure every {}", FormatSeconds(settings.mtbf_s)));
   }
   if (settings.every_dirty_bytes > 0) {
     parts.push_back("after " + FormatBytes(settings.every_dirty_bytes) + " written");
   }
   if (settings.on_signal > 0) parts.push_back("on " + SignalName(settings.on_signal));
   if (settings.deadline_s > 0) {
-    parts.push_back(fmt::format("the last one within {} of a SIGTERM", Seconds(settings.deadline_s)));
+    parts.push_back(fmt::format("the last one within {} of a SIGTERM", FormatSeconds(settings.deadline_s)));
   }
   if (settings.full_every > 0) parts.push_back(fmt::format("a full one in {}", settings.full_every));
   return Join(parts);

@@ -34,7 +34,8 @@ struct TriggerChanges {
 };
 TriggerSettings Apply(const TriggerChanges& changes, TriggerSettings settings);
 
-// kUsage: a signal that cannot be a trigger, because it has another meaning or never reaches a supervisor.
+// kUsage: a signal that cannot be a trigger, because it has another meaning or never reaches a supervisor,
+// or that is none.
 Result<void> ValidateTriggerSignal(int number);
 
 // "10.00 s, 2.00 GiB": when, in a few words; empty when there is nothing but signals.

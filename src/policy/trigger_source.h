@@ -50,9 +50,13 @@ struct CheckpointReport {
   bool ok = false;
   bool last = false;                        // Due::last
   std::optional<uint64_t> unsaved_bytes{};  // when it started
-  double lost_s = 0;                        // what it took from the job's running time
+  // Of the time in between, before it began: for somebody else's to end, for the job's memory to be back.
+  // Not known of one that failed.
+  double waited_s = 0;
+  double lost_s = 0;  // what it took from the job's running time
 
-  double seconds() const { return SecondsBetween(started, ended); }
+  // What it took by itself.
+  double seconds() const { return SecondsBetween(started, ended) - waited_s; }
 };
 
 class TriggerSource {

@@ -285,7 +285,7 @@ def test_shapes_of_json(subject, holdfast):
     job = subject("prints_numbers").run()
     report = job.checkpoint("--note", "a note, with 'quotes' and ünïcode")
     has_types(
-        report, snapshot=str, freeze_ms=(int, float), drain_ms=(int, float), total_ms=(int, float), bytes_captured=int,
+        report, snapshot=str, freeze_ms=(int, float), drain_ms=(int, float), total_ms=(int, float), waited_ms=(int, float), bytes_captured=int,
         bytes_stored=int, capture=str, capture_reason=str, processes=int, warnings=list,
     )  # fmt: skip
     assert report["capture"] in ("twin", "copy", "mixed") and report["freeze_ms"] <= report["total_ms"]

@@ -127,9 +127,8 @@ def test_page_servers_killed_at_random_moments(program, wanted, subject, holdfas
     job.assert_untouched()
 
 
-def test_both_page_servers_killed_at_once(subject, holdfast):
-    """Then what was missing is lost: the job is killed, and says so; its snapshot is still there."""
-    job = killed_after_snapshot(subject, 512)
+def restart_and_hold(job, holdfast):
+    """Restarts until its page servers could be stopped before all of its memory was back; these."""
     for _ in range(5):
         job.kill()
         job.resume(None, "--lazy")
@@ -138,7 +137,13 @@ def test_both_page_servers_killed_at_once(subject, holdfast):
             os.kill(pid, signal.SIGSTOP)
         if len(servers) == 2 and not is_filled(holdfast, job):
             break
-    for pid in servers:
+    return servers
+
+
+def test_both_page_servers_killed_at_once(subject, holdfast):
+    """Then what was missing is lost: the job is killed, and says so; its snapshot is still there."""
+    job = killed_after_snapshot(subject, 512)
+    for pid in restart_and_hold(job, holdfast):
         kill(pid)
     world.wait_until(lambda: not world.is_alive(job.pid), "the job's end")
     world.wait_until(lambda: not world.is_alive(job.supervisor), "its supervisor's end")
@@ -147,6 +152,25 @@ def test_both_page_servers_killed_at_once(subject, holdfast):
     job.resume(None, "--lazy")
     job.wait_rounds(2)
     job.checkpoint()
+
+
+def test_stopped_meanwhile_within_a_deadline(subject, holdfast):
+    """Its last snapshot waits for the memory, and nothing is promised about that."""
+    job = subject("slow_writer", 512).run("--deadline", "10m")
+    job.wait_rounds(1)
+    job.checkpoint()
+    servers = restart_and_hold(job, holdfast)
+    os.kill(job.supervisor, signal.SIGTERM)
+    log = holdfast.store / "jobs" / job.name / "supervisor.log"
+    world.wait_until(lambda: "once the rest of the memory is back" in log.read_text(), lambda: log.read_text())
+    assert "the deadline may be missed" in log.read_text()
+    for pid in servers:
+        os.kill(pid, signal.SIGCONT)
+    world.wait_until(lambda: holdfast.row(job.name)["state"] != "running", "its end", interval=0.1)
+    assert holdfast.row(job.name)["state"] == "checkpointed", log.read_text()
+    job.resume()
+    job.wait_rounds(2)
+    job.assert_good()
 
 
 def test_supervisor_killed_meanwhile(subject, holdfast):

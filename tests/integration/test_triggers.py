@@ -95,6 +95,21 @@ def test_a_signal_takes_a_snapshot_and_is_not_the_jobs(subject, holdfast):
     assert holdfast.row(job.name)["exit_status"] == 128 + signal.SIGUSR1
 
 
+def test_a_signal_is_told_that_its_snapshot_failed(subject, holdfast):
+    """Each time, though it is the same failure."""
+    job = subject("io_uring_user")
+    run = holdfast.start("run", "--name", job.name, "--on-signal", "USR1", "--", *job.command)
+    job.wait_ready()
+    for count in (1, 2):
+        run.send_signal(signal.SIGUSR1)
+        wait_until(
+            lambda count=count: run.output.read_text().count("holds an io_uring") == count,
+            lambda: run.output.read_text(),
+        )
+    run.terminate()
+    assert run.wait(world.HANG_GUARD_S) == 128 + signal.SIGTERM, run.output.read_text()
+
+
 def test_whichever_comes_first(subject, holdfast):
     job = subject("slow_writer", 32).run("--every", "1h", "--every-dirty", "4M", "--on-signal", "SIGUSR2")
     wait_for_snapshots(holdfast, job.name, 3, "dirty")
@@ -178,7 +193,8 @@ def test_deltas_before_a_deadline_become_smaller(subject, holdfast):
     said = supervisor_said(holdfast, job.name)
     assert [row["annotations"]["trigger"] for row in rows] == ["deadline"] * len(rows), rows
     captured = [first["bytes_captured"], *(row["bytes_captured"] for row in rows)]
-    assert len(rows) >= 2 and captured == sorted(captured, reverse=True), (captured, said)
+    # What is written while a delta is taken does not get less than what a busy machine makes of the shortest one.
+    assert len(rows) >= 2 and max(captured[1:]) < captured[0] and captured[-1] <= captured[1], (captured, said)
     assert said.count("a delta takes at most about") == len(rows) - 1, said
     assert said.count("until the deadline") == len(rows) and said.count("the last one takes at most about") == 1, said
     job.resume()
@@ -223,10 +239,13 @@ def test_a_job_that_cannot_be_checkpointed_gets_the_sigterm(subject, holdfast):
 
 def test_the_second_sigterm_kills_within_a_deadline_too(subject, holdfast):
     job = subject("slow_writer", 640, 300)
-    run = holdfast.start("run", "--name", job.name, "--deadline", "10m", "--", *job.command)
+    options = ("--deadline", "10m", "--on-signal", "USR1")
+    run = holdfast.start("run", "--name", job.name, *options, "--", *job.command)
     job.wait_ready()
     run.terminate()
     wait_until(lambda: "a delta takes at most about" in run.output.read_text(), lambda: run.output.read_text())
+    run.send_signal(signal.SIGUSR1)  # is too late
+    wait_until(lambda: "SIGUSR1: no other snapshot" in run.output.read_text(), lambda: run.output.read_text())
     run.terminate()
     assert run.wait(world.HANG_GUARD_S) == 128 + signal.SIGKILL, run.output.read_text()
     wait_until(lambda: not holdfast.ours(), "everything to be gone")

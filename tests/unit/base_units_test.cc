@@ -28,6 +28,11 @@ TEST(FormatMilliseconds, GoesFromTenthsToMinutes) {
   EXPECT_EQ(FormatMilliseconds(190'000), "3 min 10 s");
 }
 
+TEST(FormatSeconds, IsTheSame) {
+  EXPECT_EQ(FormatSeconds(0.01), "10 ms");
+  EXPECT_EQ(FormatSeconds(190), "3 min 10 s");
+}
+
 TEST(ParseDuration, TakesEveryUnit) {
   EXPECT_EQ(ParseDuration("30").value(), 30);
   EXPECT_EQ(ParseDuration("30s").value(), 30);

@@ -144,7 +144,8 @@ TEST(TriggerSettings, KnowWhichSignalsCannotBe) {
   for (const int number : {SIGUSR1, SIGUSR2, SIGHUP, SIGQUIT, SIGPWR, SIGXCPU, SIGRTMIN}) {
     EXPECT_TRUE(ValidateTriggerSignal(number)) << number;
   }
-  for (const int number : {SIGTERM, SIGKILL, SIGSTOP, SIGINT, SIGTSTP, SIGCONT, SIGCHLD, SIGSEGV, SIGPIPE}) {
+  for (const int number : {SIGTERM, SIGKILL, SIGSTOP, SIGINT, SIGTSTP, SIGCONT, SIGCHLD, SIGSEGV, SIGPIPE, 0,
+                           32, 33, SIGRTMAX + 1}) {
     const Result<void> valid = ValidateTriggerSignal(number);
     ASSERT_FALSE(valid) << number;
     EXPECT_EQ(valid.error().kind, ErrorKind::kUsage);

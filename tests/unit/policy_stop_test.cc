@@ -224,23 +224,62 @@ TEST(StopTrigger, AfterADeltaThatFailsComesTheLastOne) {
   EXPECT_THAT(trigger.Next(Written(1, kGiB, 1000))->why, HasSubstr("a delta failed"));
 }
 
-TEST(StopTrigger, ALastOneThatFailsIsTriedAgainWhileThereIsTime) {
-  CheckpointReport failed = FailedOne(0, 1);
+CheckpointReport FailedLast(double from_s, double to_s) {
+  CheckpointReport failed = FailedOne(from_s, to_s);
   failed.last = true;
+  return failed;
+}
+
+TEST(StopTrigger, ALastOneThatFailsIsTriedAgainWhileThereIsTime) {
   StopTrigger trigger(120);
   trigger.Begin(At(0), Measured());
-  trigger.CheckpointEnded(failed);
-  EXPECT_TRUE(trigger.TriesAgain(At(1)));
-  EXPECT_TRUE(trigger.Next(Written(1, kGiB, 1000)));
-  EXPECT_FALSE(trigger.TriesAgain(At(118)));
-  trigger.CheckpointEnded(failed);
-  EXPECT_TRUE(trigger.TriesAgain(At(2)));
-  trigger.CheckpointEnded(failed);
-  EXPECT_FALSE(trigger.TriesAgain(At(3)));  // enough of it
+  trigger.CheckpointEnded(FailedLast(0, 1));
+  EXPECT_TRUE(trigger.TriesAgain(Written(1, kMiB)));
+  EXPECT_TRUE(trigger.Next(Written(1, kMiB))->last);
+  EXPECT_FALSE(
+      trigger.TriesAgain(Written(118, kMiB)));  // as long as it took, half as long again, and a second
+  trigger.CheckpointEnded(FailedLast(1, 2));
+  EXPECT_TRUE(trigger.TriesAgain(Written(2, kMiB)));
+  trigger.CheckpointEnded(FailedLast(2, 3));
+  EXPECT_FALSE(trigger.TriesAgain(Written(3, kMiB)));  // enough of it
   StopTrigger without(0);
   without.Begin(At(0), Measured());
-  without.CheckpointEnded(failed);
-  EXPECT_FALSE(without.TriesAgain(At(1)));
+  without.CheckpointEnded(FailedLast(0, 1));
+  EXPECT_FALSE(without.TriesAgain(LookAt(1)));
+}
+
+// One that failed leaves no tracking: what was little to save is all of the memory then.
+TEST(StopTrigger, AfterALastOneThatFailedComesNoDelta) {
+  StopTrigger trigger(120);
+  trigger.Begin(At(0), Measured());
+  EXPECT_TRUE(trigger.Next(Written(0, kMiB, 1000))->last);
+  trigger.CheckpointEnded(FailedLast(0, 0.2));
+  EXPECT_TRUE(trigger.TriesAgain(Untracked(0.2, kGiB)));
+  EXPECT_TRUE(trigger.Next(Untracked(0.2, kGiB))->last);
+  EXPECT_THAT(trigger.Next(Untracked(0.2, kGiB))->why, HasSubstr("once more"));
+}
+
+TEST(StopTrigger, ALastOneIsTriedAgainOnlyWhenAllThatIsUnsavedThenFits) {
+  StopTrigger trigger(10);
+  trigger.Begin(At(0), Measured());
+  CheckpointReport failed = FailedLast(0, 0.2);
+  failed.unsaved_bytes = kMiB;
+  trigger.CheckpointEnded(failed);
+  // 250 MiB a second: 2 GiB take 8.4 s, and half as long again is more than there is.
+  EXPECT_FALSE(trigger.TriesAgain(Untracked(0.2, 2 * kGiB)));
+  EXPECT_TRUE(trigger.TriesAgain(Untracked(0.2, kGiB)));
+  EXPECT_FALSE(trigger.TriesAgain(Untracked(4, kGiB)));
+  EXPECT_FALSE(trigger.TriesAgain(LookAt(0.2)));  // nobody knows
+}
+
+TEST(StopTrigger, PredictsWithoutWhatEarlierOnesWaitedFor) {
+  StopTrigger trigger(120);
+  CheckpointReport report = Taken(0, 67);
+  report.waited_s = 60;
+  report.unsaved_bytes = kMiB;
+  trigger.CheckpointEnded(report);
+  trigger.Begin(At(70), Measured());
+  EXPECT_THAT(trigger.Next(Written(70, 0))->why, HasSubstr("about 7.00 s"));
 }
 
 TEST(StopTrigger, OneThatWasUnderWayIsNoDelta) {

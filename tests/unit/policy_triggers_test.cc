@@ -61,6 +61,39 @@ TEST(SignalTrigger, OneThatComesDuringACheckpointAsksForAnother) {
   EXPECT_TRUE(trigger.Next(LookAt(3)));
 }
 
+TEST(SignalTrigger, ASnapshotThatFailsIsTriedAgainAfterAPause) {
+  SignalTrigger trigger(SIGUSR1);
+  trigger.Arrived(At(1));
+  trigger.CheckpointStarted(At(1));
+  trigger.CheckpointEnded(FailedOne(1, 2));
+  EXPECT_DOUBLE_EQ(DueAt(trigger, LookAt(2)), 32);
+  trigger.CheckpointStarted(At(32));
+  trigger.CheckpointEnded(FailedOne(32, 132));  // as long as it took
+  EXPECT_DOUBLE_EQ(DueAt(trigger, LookAt(132)), 232);
+  trigger.Arrived(At(140));  // who asks again does not wait
+  EXPECT_DOUBLE_EQ(DueAt(trigger, LookAt(140)), 140);
+  trigger.CheckpointStarted(At(140));
+  trigger.CheckpointEnded(Taken(140, 141));
+  EXPECT_FALSE(trigger.Next(LookAt(141)));
+}
+
+TEST(SignalTrigger, AFailureThatNoSignalAskedForIsNotItsOwn) {
+  SignalTrigger trigger(SIGUSR1);
+  trigger.CheckpointStarted(At(1));
+  trigger.CheckpointEnded(FailedOne(1, 2));
+  EXPECT_FALSE(trigger.Next(LookAt(2)));
+}
+
+TEST(SignalTrigger, AnyLaterSnapshotServes) {
+  SignalTrigger trigger(SIGUSR1);
+  trigger.Arrived(At(1));
+  trigger.CheckpointStarted(At(1));
+  trigger.CheckpointEnded(FailedOne(1, 2));
+  trigger.CheckpointStarted(At(10));
+  trigger.CheckpointEnded(Taken(10, 11));
+  EXPECT_FALSE(trigger.Next(LookAt(11)));
+}
+
 TEST(DirtyTrigger, BeforeTheFirstAllOfMemoryCounts) {
   DirtyTrigger trigger(100 * kMiB);
   EXPECT_FALSE(trigger.Next(LookAt(0)));  // nobody has looked
@@ -162,11 +195,24 @@ TEST(AdaptiveTrigger, LeavesTheJobMostOfItsTime) {
   EXPECT_NEAR(DueAt(slow, LookAt(31)), 1 + 60, 0.01);
 }
 
-TEST(AdaptiveTrigger, AFailureCostsNothingAndIsTriedAgain) {
+TEST(AdaptiveTrigger, AFailureIsTriedAgainAfterAsLongWithoutACheckpoint) {
   AdaptiveTrigger trigger(100, At(0));
   trigger.CheckpointEnded(FailedOne(10, 50));
-  EXPECT_DOUBLE_EQ(DueAt(trigger, LookAt(50)), 51);
+  EXPECT_DOUBLE_EQ(DueAt(trigger, LookAt(50)), 90);
   EXPECT_EQ(trigger.TakeRemark(), "");
+  trigger.CheckpointEnded(FailedOne(90, 91));  // at least the period, which is 10 s
+  EXPECT_DOUBLE_EQ(DueAt(trigger, LookAt(91)), 101);
+  trigger.CheckpointEnded(Taken(101, 104, 2));  // now it is 40 s
+  trigger.CheckpointEnded(FailedOne(141, 142));
+  EXPECT_DOUBLE_EQ(DueAt(trigger, LookAt(142)), 182);
+}
+
+TEST(AdaptiveTrigger, WhatACheckpointWaitedForIsNotItsOwnTime) {
+  AdaptiveTrigger trigger(100, At(0));
+  CheckpointReport report = Taken(10, 73, 0.001);
+  report.waited_s = 60;
+  trigger.CheckpointEnded(report);
+  EXPECT_DOUBLE_EQ(DueAt(trigger, LookAt(73)), 76);  // three seconds with, three without
 }
 
 TEST(LostSeconds, AreWhatTheJobDidNotGetDone) {
