@@ -49,7 +49,7 @@ class FillJournal {
   bool overflowed() const { return shared_->overflowed; }
 
  private:
-  // Some hundred bytes of address space for each; memory only for those that are used.
+  // Address space for each; memory only for those that are used.
   static constexpr size_t kEntriesMax = size_t{1} << 20;
   struct Shared {
     bool overflowed = false;
