@@ -65,6 +65,26 @@ def test_stores_what_changed(subject, holdfast):
         job.kill()
 
 
+@pytest.mark.parametrize("mode, first_mebibytes", [("rewritten", 32), ("zeros", 0), ("workers", 32)])
+def test_what_is_the_same_is_stored_once(mode, first_mebibytes, subject, holdfast):
+    """Pages that were written with what they held, pages of zeros, and pages that five processes have from one fork."""
+    job = subject("same_pages", mode).run()
+    job.wait_rounds(1)
+    first = job.checkpoint(*PRECOPY)
+    around = 4 << 20  # libraries, stacks, kernel objects
+    assert first_mebibytes << 20 <= first["bytes_stored"] < (first_mebibytes << 20) + around, first
+    job.wait_rounds(2)
+    second = job.checkpoint(*PRECOPY)
+    assert second["bytes_stored"] < around, second
+    if mode == "rewritten":
+        assert second["bytes_captured"] >= 32 << 20, "it was not written again: the test tests nothing"
+    job.kill()
+    job.resume()
+    job.wait_rounds(2)
+    assert job.checkpoint(*PRECOPY)["bytes_stored"] < around
+    job.assert_good()
+
+
 def test_a_restarted_job_goes_on_with_deltas(subject, holdfast):
     job = subject("slow_writer", 64, 2).run()
     first = job.checkpoint(*PRECOPY)
