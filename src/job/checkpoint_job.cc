@@ -69,6 +69,7 @@ CheckpointOptions EngineOptions(const CheckpointRequest& request, const JobRecor
     return notes.empty() ? before : notes;
   };
   options.private_files = record.private_files;
+  options.private_network = record.private_network;
   options.stop_job = request.stop;
   options.full_every = request.full_every;
   options.capture = request.capture;

@@ -154,6 +154,7 @@ PROGRAMS = [
     ("append_log",),
     ("deleted_file",),
     ("fork_storm",),
+    ("tcp_loopback",),
 ]
 
 
