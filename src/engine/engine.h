@@ -134,6 +134,10 @@ struct RestoreOptions {
   // Not empty: a directory for the job's own copies of its files, which others keep under their names. What
   // else is in it is the job's own, too, under its path there. Requires kNewNamespace.
   std::string private_files;
+  // With private files: where all jobs' directories are, and the job's own one in it. It sees no other's: not
+  // that of the job that it is a clone of either, which goes when that one is removed.
+  std::string jobs_directory;
+  std::string job_directory;
   // A network namespace of its own: loopback, with the addresses that its sockets are bound to, and nothing
   // else. Requires kNewNamespace.
   bool private_network = false;

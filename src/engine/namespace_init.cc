@@ -26,7 +26,7 @@ int MountAll(const std::vector<BindMount>& mounts) {
   if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return errno;
   if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0) return errno;
   for (const BindMount& one : mounts) {
-    if (mount(one.source.c_str(), one.target.c_str(), nullptr, MS_BIND, nullptr) != 0) return errno;
+    if (mount(one.source.c_str(), one.target.c_str(), nullptr, MS_BIND | MS_REC, nullptr) != 0) return errno;
   }
   return 0;
 }

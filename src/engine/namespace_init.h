@@ -15,7 +15,7 @@
 
 namespace holdfast {
 
-// A file that is seen in the place of another one.
+// A file, or a directory with what is mounted in it, that is seen in the place of another one.
 struct BindMount {
   std::string source;
   std::string target;

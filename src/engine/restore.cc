@@ -341,7 +341,10 @@ Result<RestoreReport> Restore(const Store& store, const Manifest& manifest, cons
   Phase(options, "files");
   if (!options.keep_files) files_put_back = TRY(PutBack(manifest, *blocks, options));
   std::vector<BindMount> mounts;
-  if (!options.private_files.empty()) mounts = TRY(MountsOf(options.private_files, files_put_back));
+  if (!options.private_files.empty()) {
+    mounts =
+        TRY(MountsOf(options.private_files, options.jobs_directory, options.job_directory, files_put_back));
+  }
   if (!options.fill_record.empty()) std::filesystem::remove(options.fill_record);
   std::optional<std::vector<IpAddress>> network;
   if (options.private_network) network = TRY(AddressesOf(manifest, *blocks));

@@ -185,6 +185,8 @@ Result<int> ResumeJob(Store& store, const ResumeOptions& options) {
   RestoreOptions restore;
   restore.pid_mode = record.private_files ? PidMode::kNewNamespace : options.pid_mode;
   restore.private_files = own_files;
+  restore.jobs_directory = store.JobsDirectory();
+  restore.job_directory = directory;
   restore.private_network = record.private_network;
   restore.inherit_fds = replacements.inherit_fds;
   restore.keep_files = options.keep_files;

@@ -111,6 +111,34 @@ def test_a_clone_outlives_the_original(training, holdfast):
     training.lines("two", 5)
     training.assert_unbroken("two", epoch_of(holdfast, "two@1"), 3.0)
     assert "train" not in [row["name"] for row in holdfast.ok("ps")]
+    training.assert_unbroken("one", epoch_of(holdfast, "two@1"), 2.0)
+    assert sorted(path.name for path in (holdfast.store / "jobs").iterdir()) == ["one", "two"]
+
+
+def test_a_clone_notes_by_itself(training, holdfast):
+    """Where its original noted, whatever becomes of the original's directory: removed, and another job's of its name."""
+    (clone,) = training.clone("--name", "one", "--set-file", "rate.txt=2.0")
+    world.kill_tree(training.started["pid"], also=[training.started["supervisor_pid"]])
+    holdfast.ok("rm", "train")
+    noted = holdfast.store / "jobs" / "one" / "notes"
+    for _ in range(2):
+        training.lines("one", 3)
+        holdfast.checkpoint("one")
+        row = holdfast.ok("snapshots", "one")[-1]
+        # Its note of an epoch comes after its line in the log.
+        lines = {line[0]: line for line in training.lines("one")}
+        assert float(row["annotations"]["total"]) == pytest.approx(lines[int(row["annotations"]["epoch"])][2], abs=0.001)
+        world.kill_tree(clone["pid"], also=[clone["supervisor_pid"]])
+        clone = holdfast.resume("one")
+    (training.folder / "new").mkdir()
+    namesake = holdfast.run_detached("train", "/bin/sh", "-c", "echo epoch=0 > $HOLDFAST_NOTE; exec sleep 1000", cwd=training.folder / "new")
+    world.wait_until(lambda: (holdfast.store / "jobs/train/notes").read_text(), "its note")
+    training.lines("one", 3)
+    world.wait_until(noted.read_text, "the clone's note")
+    assert (holdfast.store / "jobs/train/notes").read_text() == "epoch=0\n"
+    holdfast.checkpoint("train")
+    assert holdfast.ok("snapshots", "train")[-1]["annotations"] == {"epoch": "0"}, namesake
+    training.lines("one", 3)
 
 
 def test_many_of_them(training, holdfast):
