@@ -34,6 +34,8 @@ Result<Subprocess> StartCriu(const CriuCommand& command) {
   if (const std::string directory = KerndatDirectory(); !directory.empty()) {
     options.environment.emplace_back(kKerndatVariable, directory);
   }
+  if (!command.private_files.empty())
+    options.environment.emplace_back(kPrivateFilesVariable, command.private_files);
   options.descriptors = command.descriptors;
   options.enter_namespaces_of = command.enter_namespaces_of;
   options.enter_network = command.enter_network;

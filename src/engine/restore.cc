@@ -146,6 +146,7 @@ class Restart {
                         .socket_path = server.path(),
                         .image_directory = images.path(),
                         .arguments = {"restore", "--restore-detached", "--ext-unix-sk"},
+                        .private_files = options_.private_files,
                         .outlives_us = true};
     std::optional<NamespaceInit> init;
     if (options_.pid_mode == PidMode::kNewNamespace) {
