@@ -22,6 +22,7 @@ struct Flags {
   int count = 1;
   std::vector<std::string> set_files;
   std::string signal;
+  std::string network = "auto";
   ResumeFlags resume;
 };
 
@@ -43,15 +44,28 @@ Result<std::vector<SetFile>> ParseSetFiles(const std::vector<std::string>& texts
   return files;
 }
 
+CloneNetwork NetworkOf(const Flags& flags) {
+  if (flags.network == "auto") return CloneNetwork::kAuto;
+  return flags.network == "own" ? CloneNetwork::kOwn : CloneNetwork::kShared;
+}
+
+struct StartedClone {
+  StartedJob job;
+  std::vector<std::string> about_network;
+};
+
 // A clone that does not start leaves nothing.
-Result<StartedJob> StartClone(const GlobalOptions& global, const SnapshotId& original,
-                              const std::string& name, const Flags& flags, int number) {
+Result<StartedClone> StartClone(const GlobalOptions& global, const SnapshotId& original,
+                                const std::string& name, const Flags& flags, int number) {
   const std::vector<SetFile> files = TRY(ParseSetFiles(flags.set_files, number));
   Store store = TRY(global.OpenStore());
-  const SnapshotId snapshot = TRY(MakeClone(store, original, name, files));
-  Result<StartedJob> started = ResumeInBackground(global, snapshot, flags.resume);
-  if (!started) static_cast<void>(RemoveJobOrSnapshot(store, {name, 0}));
-  return started;
+  const MadeClone made = TRY(MakeClone(store, original, name, files, NetworkOf(flags)));
+  Result<StartedJob> started = ResumeInBackground(global, made.snapshot, flags.resume);
+  if (!started) {
+    static_cast<void>(RemoveJobOrSnapshot(store, {name, 0}));
+    return std::move(started).error();
+  }
+  return StartedClone{*std::move(started), made.about_network};
 }
 
 Result<int> Run(const GlobalOptions& global, const Flags& flags) {
@@ -62,12 +76,15 @@ Result<int> Run(const GlobalOptions& global, const Flags& flags) {
   Json started = Json::array();
   for (int number = 1; number <= flags.count; ++number) {
     const std::string name = flags.count == 1 ? flags.name : fmt::format("{}-{}", flags.name, number);
-    const StartedJob job = TRY(StartClone(global, original, name, flags, number));
-    if (signal != 0) ::kill(job.pid, signal);
+    const StartedClone clone = TRY(StartClone(global, original, name, flags, number));
+    if (signal != 0) ::kill(clone.job.pid, signal);
     if (global.json) {
-      started.push_back(StartedJobToJson(job));
-    } else {
-      PrintStartedJob(job, global);
+      started.push_back(StartedJobToJson(clone.job));
+      continue;
+    }
+    PrintStartedJob(clone.job, global);
+    for (const std::string& sentence : clone.about_network) {
+      if (!global.quiet) PrintNotice("  " + sentence);
     }
   }
   if (global.json) PrintJson(started);
@@ -87,6 +104,15 @@ CommandText Text() {
            "snapshot (those open for writing, its logs): the original's stay untouched. Other files are "
            "shared. It "
            "takes snapshots of its own; its first one shares all with the original's.",
+           "A job that is bound to a port or an abstract Unix name, or connected to itself, could not be "
+           "twice "
+           "in one "
+           "network: its clone gets a network of its own, which is said. There it has the addresses that it "
+           "had, reaches "
+           "itself and nothing else, and is reached by 'nsenter -t PID -n COMMAND'. Any other shares the "
+           "machine's network. "
+           "--network decides otherwise. Connections to others stay the original's: the clone finds them "
+           "closed.",
            "--set-file has it see another content in a file that it reads: other parameters. It must be a "
            "file that "
            "there is; the path is relative to the job's working directory. {} in a content is the clone's "
@@ -124,6 +150,11 @@ void AddCloneCommand(CommandLine& line) {
       ->allow_extra_args(false);
   command.add_option("--signal", flags->signal, "Send it to the clone's first process once it runs")
       ->type_name("SIGNAL");
+  command
+      .add_option("--network", flags->network,
+                  "A network of its own, or the machine's; auto: its own where it needs one")
+      ->type_name("auto|own|shared")
+      ->check(CLI::IsMember({"auto", "own", "shared"}));
   AddTriggerOptions(command, flags->resume.triggers);
   command.add_option("-k,--keep", flags->resume.keep, "Keep the newest COUNT snapshots")->type_name("COUNT");
 }

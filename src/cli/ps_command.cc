@@ -30,6 +30,7 @@ Json RowToJson(const JobRow& row) {
           {"command", row.record.command},
           {"exit_status", exited ? Json(row.ending->exit_status) : Json(nullptr)},
           {"snapshots", row.snapshots},
+          {"network", row.record.private_network ? "own" : "shared"},
           {"newest", row.newest ? Json(row.newest->ToString()) : Json(nullptr)},
           {"every_s", row.record.triggers.every_s},
           {"triggers", TriggersToJson(row.record.triggers)}};

@@ -28,6 +28,7 @@ Json StartedJobToJson(const StartedJob& job) {
           {"restart_ms", job.restart_ms},
           {"bytes_restored", job.bytes_restored},
           {"bytes_to_come", job.bytes_to_come},
+          {"network", job.private_network ? "own" : "shared"},
           {"files_put_back", job.files_put_back}};
 }
 

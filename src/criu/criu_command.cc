@@ -34,8 +34,11 @@ Result<Subprocess> StartCriu(const CriuCommand& command) {
   if (const std::string directory = KerndatDirectory(); !directory.empty()) {
     options.environment.emplace_back(kKerndatVariable, directory);
   }
+  if (!command.private_files.empty())
+    options.environment.emplace_back(kPrivateFilesVariable, command.private_files);
   options.descriptors = command.descriptors;
   options.enter_namespaces_of = command.enter_namespaces_of;
+  options.enter_network = command.enter_network;
   options.outlives_us = command.outlives_us;
   return Subprocess::Spawn(options);
 }
@@ -47,7 +50,7 @@ struct KnownFailure {
   const char* hint = nullptr;
   ErrorKind kind = ErrorKind::kCriu;  // kBusy: the next try may well succeed
 };
-constexpr std::array<KnownFailure, 11> kKnownFailures = {{
+constexpr std::array<KnownFailure, 13> kKnownFailures = {{
     {"No space left", "the file system of the store is full", ErrorKind::kNoSpace},
     {"Timeout reached", "the machine was too busy to stop every thread of the job in time", ErrorKind::kBusy},
     {"Zombie thread", "a thread ended while the job was being stopped", ErrorKind::kBusy},
@@ -55,6 +58,12 @@ constexpr std::array<KnownFailure, 11> kKnownFailures = {{
      "a process id of the job is taken; `--pid-mode new-ns` gives the job a pid namespace of its own"},
     {"do not match expected", "a process id of the job is taken; use --pid-mode new-ns"},
     {"has bad size", "a file that the job had open has changed; put its content back and try again"},
+    {"Can't bind inet socket",
+     "an address or port of the job is taken, or not there; a clone can have them in a network of its own: "
+     "--network own"},
+    {"Can't bind id",
+     "a Unix socket's name is taken; a clone can have an abstract one in a network of its own: --network "
+     "own"},
     {"Can't open file", "a file that the job had open is missing"},
     {"file locks are hold", "another process holds the lock; checkpoint both as one job"},
     {"external socket is used", "a Unix socket leads out of the job; checkpoint both ends together"},

@@ -17,6 +17,8 @@ struct CriuCommand {
   std::vector<std::string> arguments;                 // the verb first: "dump", "-t", "123", ...
   std::vector<std::pair<int, int>> descriptors = {};  // as SpawnOptions
   pid_t enter_namespaces_of = 0;
+  bool enter_network = false;
+  std::string private_files = {};  // criu_plugin/protocol.h, kPrivateFilesVariable; empty: none
   // A dump that is killed leaves its parasite in the job. Told by its plugin that we are gone, it cleans up.
   bool outlives_us = false;
 };

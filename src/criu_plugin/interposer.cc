@@ -11,6 +11,7 @@
 // - PTRACE_SEIZE, PTRACE_INTERRUPT of a thread that stop_tree.cc has stopped: done already.
 // - /run/criu.kdat*, CRIU's cache of kernel features: in the directory that the engine names, which is a
 // tmpfs.
+// - bind to the path of a Unix socket, and the removal of what is there before: see private_sockets.h.
 // - wait4 for a process that is dead but for threads which nobody has waited for: waits for those, too.
 // - SO_PASSCRED, SO_PASSSEC on sockets that are neither Unix nor netlink: 0. Linux 6.16 began to refuse them
 // there,
@@ -36,6 +37,7 @@
 
 #include "criu_plugin/channel.h"
 #include "criu_plugin/dead_threads.h"
+#include "criu_plugin/private_sockets.h"
 #include "criu_plugin/stop_tree.h"
 
 namespace holdfast {
@@ -262,6 +264,20 @@ INTERPOSE int open(const char* path, int flags, ...) {
   const int mode = va_arg(arguments, int);
   va_end(arguments);
   return open64(path, flags, mode);
+}
+
+INTERPOSE int bind(int fd, const sockaddr* address, socklen_t length) noexcept {
+  static const auto real = holdfast::Real<holdfast::BindFunction>("bind");
+  const char* directory = holdfast::PrivateFilesDirectory();
+  if (directory == nullptr) return real(fd, address, length);
+  return holdfast::BindPrivately(directory, fd, address, length, real);
+}
+
+INTERPOSE int unlinkat(int directory, const char* path, int flags) noexcept {
+  static const auto real = holdfast::Real<int (*)(int, const char*, int)>("unlinkat");
+  const char* files = holdfast::PrivateFilesDirectory();
+  if (files == nullptr || directory != AT_FDCWD || flags != 0) return real(directory, path, flags);
+  return holdfast::UnlinkPrivately(files, path, [](const char* one) { return real(AT_FDCWD, one, 0); });
 }
 
 INTERPOSE int rename(const char* from, const char* to) noexcept {

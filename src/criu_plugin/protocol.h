@@ -11,6 +11,8 @@ namespace holdfast {
 inline constexpr const char* kPluginSocketVariable = "HOLDFAST_SOCKET";
 // A directory for CRIU's kernel feature cache, when /run will not do.
 inline constexpr const char* kKerndatVariable = "HOLDFAST_KERNDAT";
+// At a restart of a job with files of its own under names that others use: the directory that they are in.
+inline constexpr const char* kPrivateFilesVariable = "HOLDFAST_PRIVATE_FILES";
 
 enum class PluginRequestKind : uint32_t {
   // The task stands still, as does all of the tree; pidfd. Reply: kMakeTwin, kCopied or kAbort.

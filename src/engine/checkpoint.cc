@@ -239,6 +239,7 @@ void RecordFacts(const CheckpointOptions& options, const JobTree& tree,
   auto& facts = manifest.engine_facts;
   if (!tree.session_leader) facts["shell-job"] = "1";
   if (options.private_files) facts[kPrivateFilesFact] = "1";
+  if (options.private_network) facts[kPrivateNetworkFact] = "1";
   if (options.file_locks) facts["file-locks"] = "1";
   if (options.tcp_established) facts["tcp-established"] = "1";
   std::vector<ExternalResource> external = tree.terminals;

@@ -43,8 +43,9 @@ struct CheckpointOptions {
   std::function<std::map<std::string, std::string>()> ask_frozen;
   // Since when the job runs, over all its restarts (ms since 1970). 0: since its root process was started.
   int64_t began_ms = 0;
-  bool private_files = false;  // it has them: RestoreOptions::private_files
-  bool stop_job = false;       // leave the tree dead (SIGKILL) after the snapshot is committed
+  bool private_files = false;    // it has them: RestoreOptions::private_files
+  bool private_network = false;  // it has one: RestoreOptions::private_network
+  bool stop_job = false;         // leave the tree dead (SIGKILL) after the snapshot is committed
   // Not 0: a full snapshot, without a parent, when the so many less one before it were deltas.
   uint64_t full_every = 0;
   CaptureWay capture = CaptureWay::kAuto;
@@ -94,13 +95,26 @@ std::vector<ExternalResource> ExternalResources(const Manifest& manifest);
 // CheckpointOptions::began_ms of the job in this snapshot.
 int64_t BeganMs(const Manifest& manifest);
 
-// The engine fact of a job that has private files.
+// The engine facts of a job that has private files, a private network.
 inline constexpr const char* kPrivateFilesFact = "private-files";
 bool HasPrivateFiles(const Manifest& manifest);
+inline constexpr const char* kPrivateNetworkFact = "private-network";
+bool HasPrivateNetwork(const Manifest& manifest);
 
-// The first snapshot of a new lineage: what `original` holds, without storing it again; its job has private
-// files.
-Result<SnapshotId> CloneSnapshot(Store& store, const Manifest& original, const std::string& lineage);
+// What the job in a snapshot has of the network that it is in.
+struct NetworkUse {
+  // Which only one job in a network can have: what its sockets are bound to. "tcp 127.0.0.1:8888", "unix
+  // @name"
+  std::vector<std::string> names;
+  bool talks_to_itself = false;  // has connections with both ends in the job
+  bool talks_to_others = false;  // has connections that lead out of it
+};
+Result<NetworkUse> ReadNetworkUse(const Store& store, const Manifest& manifest);
+
+// The first snapshot of a new lineage: what `original` holds, without storing it again, but for connections
+// that lead out of the job: those are the original's, and closed here. Its job has private files.
+Result<SnapshotId> CloneSnapshot(Store& store, const Manifest& original, const std::string& lineage,
+                                 bool private_network);
 
 enum class PidMode { kSame, kNewNamespace };
 
@@ -120,6 +134,13 @@ struct RestoreOptions {
   // Not empty: a directory for the job's own copies of its files, which others keep under their names. What
   // else is in it is the job's own, too, under its path there. Requires kNewNamespace.
   std::string private_files;
+  // With private files: where all jobs' directories are, and the job's own one in it. It sees no other's: not
+  // that of the job that it is a clone of either, which goes when that one is removed.
+  std::string jobs_directory;
+  std::string job_directory;
+  // A network namespace of its own: loopback, with the addresses that its sockets are bound to, and nothing
+  // else. Requires kNewNamespace.
+  bool private_network = false;
   MemoryComes memory = MemoryComes::kAuto;
   // Files for it, not of the snapshot; needed unless kBefore. See fill_record.h; the first one is gone when
   // no memory comes later.

@@ -95,6 +95,7 @@ Result<Captured> FrozenJob::CaptureAndRelease() {
                       .arguments = {"dump", "-t", std::to_string(tree_.root_in_namespace), "-R",
                                     "--ext-unix-sk", "--ghost-limit", "1048576G"},
                       .enter_namespaces_of = tree_.own_pid_namespace ? tree_.root : 0,
+                      .enter_network = options_.private_network,
                       .outlives_us = true};
   if (options_.file_locks) command.arguments.emplace_back("--file-locks");
   if (options_.tcp_established) command.arguments.emplace_back("--tcp-established");

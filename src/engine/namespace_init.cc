@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "base/fd.h"
+#include "linux/loopback.h"
 
 namespace holdfast {
 namespace {
@@ -25,19 +26,32 @@ int MountAll(const std::vector<BindMount>& mounts) {
   if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return errno;
   if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0) return errno;
   for (const BindMount& one : mounts) {
-    if (mount(one.source.c_str(), one.target.c_str(), nullptr, MS_BIND, nullptr) != 0) return errno;
+    if (mount(one.source.c_str(), one.target.c_str(), nullptr, MS_BIND | MS_REC, nullptr) != 0) return errno;
   }
   return 0;
 }
 
-[[noreturn]] void RunInit(pid_t root, const std::vector<BindMount>& mounts, int ready, int starter) {
+// Each failure with what was tried.
+struct SetUp {
+  enum class Step { kMounts, kNetwork } step = Step::kMounts;
+  int error = EPERM;
+};
+
+SetUp SetUpAll(const std::vector<BindMount>& mounts, const std::optional<std::vector<IpAddress>>& network) {
+  const int error = MountAll(mounts);
+  if (error != 0 || !network) return {SetUp::Step::kMounts, error};
+  return {SetUp::Step::kNetwork, BringUpLoopback(*network)};
+}
+
+[[noreturn]] void RunInit(pid_t root, const std::vector<BindMount>& mounts,
+                          const std::optional<std::vector<IpAddress>>& network, int ready, int starter) {
   prctl(PR_SET_NAME, "holdfast-init");
   setsid();
   sigset_t every_signal;
   sigfillset(&every_signal);
   sigprocmask(SIG_SETMASK, &every_signal, nullptr);
-  const int error = MountAll(mounts);
-  if (write(ready, &error, sizeof error) != sizeof error || error != 0) _exit(kExitSignalBase);
+  const SetUp done = SetUpAll(mounts, network);
+  if (write(ready, &done, sizeof done) != sizeof done || done.error != 0) _exit(kExitSignalBase);
   if (dup2(starter, 0) != 0) _exit(kExitSignalBase);
   syscall(SYS_close_range, 1, ~0u, 0);
   bool starter_gone = false;
@@ -58,7 +72,8 @@ int MountAll(const std::vector<BindMount>& mounts) {
 
 }  // namespace
 
-Result<NamespaceInit> NamespaceInit::Start(pid_t root_in_namespace, const std::vector<BindMount>& mounts) {
+Result<NamespaceInit> NamespaceInit::Start(pid_t root_in_namespace, const std::vector<BindMount>& mounts,
+                                           const std::optional<std::vector<IpAddress>>& network) {
   int ends[2];
   int lifeline[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return FailErrno("pipe");
@@ -67,19 +82,21 @@ Result<NamespaceInit> NamespaceInit::Start(pid_t root_in_namespace, const std::v
   if (pipe2(lifeline, O_CLOEXEC) != 0) return FailErrno("pipe");
   const Fd starter(lifeline[0]);
   Fd alive(lifeline[1]);
-  const long pid = syscall(SYS_clone, CLONE_NEWPID | CLONE_NEWNS | SIGCHLD, 0, 0, 0, 0);
-  if (pid < 0) return FailErrno("cannot make a pid namespace");
+  const unsigned long kinds = CLONE_NEWPID | CLONE_NEWNS | (network ? CLONE_NEWNET : 0);
+  const long pid = syscall(SYS_clone, kinds | SIGCHLD, 0, 0, 0, 0);
+  if (pid < 0) return FailErrno("cannot make namespaces for the job");
   if (pid == 0) {
     alive.Reset();
-    RunInit(root_in_namespace, mounts, write_end.get(), starter.get());
+    RunInit(root_in_namespace, mounts, network, write_end.get(), starter.get());
   }
   NamespaceInit init(static_cast<pid_t>(pid), std::move(alive));
   write_end.Reset();
-  int error = EPERM;
-  if (read(read_end.get(), &error, sizeof error) != sizeof error) error = EPERM;
-  if (error != 0)
-    return FailErrno(error, "cannot mount /proc and the job's own files in its mount namespace");
-  return init;
+  SetUp done;
+  if (read(read_end.get(), &done, sizeof done) != sizeof done) done = SetUp{};
+  if (done.error == 0) return init;
+  if (done.step == SetUp::Step::kNetwork)
+    return FailErrno(done.error, "cannot bring up loopback in the job's network namespace");
+  return FailErrno(done.error, "cannot mount /proc and the job's own files in its mount namespace");
 }
 
 NamespaceInit::NamespaceInit(NamespaceInit&& other) noexcept

@@ -161,7 +161,7 @@ class Inspector {
 
   // A stream whose other end is not in the tree cannot be given back.
   void InspectUnixPeers() {
-    const Result<std::map<uint64_t, UnixSocket>> all = ReadUnixSockets();
+    const Result<std::map<uint64_t, UnixSocket>> all = ReadUnixSockets(tree_.front());
     if (!all) return;
     for (const auto& [inode, holder] : sockets_of_) {
       const auto found = all->find(inode);

@@ -50,18 +50,26 @@ Result<std::vector<FileState>> FilesToCopy(const std::vector<FileState>& files) 
   return copied;
 }
 
-Result<std::vector<BindMount>> MountsOf(const std::string& root, std::vector<std::string>& made) {
+Result<std::vector<BindMount>> MountsOf(const std::string& root, const std::string& directory,
+                                        const std::string& shared, std::vector<std::string>& made) {
   std::vector<BindMount> mounts;
   std::error_code error;
-  for (const std::filesystem::directory_entry& entry :
-       std::filesystem::recursive_directory_iterator(root, error)) {
-    if (entry.is_symlink() || !entry.is_regular_file()) continue;
-    const std::string target = "/" + entry.path().lexically_relative(root).string();
+  auto entry = std::filesystem::recursive_directory_iterator(root, error);
+  for (; !error && entry != std::filesystem::recursive_directory_iterator(); entry.increment(error)) {
+    const std::string target = "/" + entry->path().lexically_relative(root).string();
+    if (target == directory) entry.disable_recursion_pending();
+    if (entry->is_symlink() || !entry->is_regular_file()) continue;
     if (TRY(MakePlaceholder(target)))
       made.push_back(target + ": made, empty, for the job's own file to be mounted over");
-    mounts.push_back({entry.path().string(), target});
+    mounts.push_back({entry->path().string(), target});
   }
   if (error) return FailErrno(error.value(), "cannot list " + root);
+  // Last: it hides where the others come from.
+  const std::string place = root + shared;
+  std::filesystem::create_directories(place, error);
+  if (error) return FailErrno(error.value(), "cannot make " + place);
+  mounts.push_back({shared, place});
+  mounts.push_back({root + directory, directory});
   return mounts;
 }
 

@@ -16,7 +16,9 @@ namespace holdfast {
 Result<std::vector<FileState>> FilesToCopy(const std::vector<FileState>& files);
 
 // One mount for each file below `root`, whose path there is its path in the job. What is not there to be
-// mounted over is made, empty; `made` tells of it.
-Result<std::vector<BindMount>> MountsOf(const std::string& root, std::vector<std::string>& made);
+// mounted over is made, empty; `made` tells of it. Of `directory` (which others clear away when they like)
+// the job sees instead what is below `root`, and `shared` in it, which it must be able to name.
+Result<std::vector<BindMount>> MountsOf(const std::string& root, const std::string& directory,
+                                        const std::string& shared, std::vector<std::string>& made);
 
 }  // namespace holdfast

@@ -25,6 +25,7 @@
 #include "engine/lazy_memory.h"
 #include "engine/memory_advice.h"
 #include "engine/namespace_init.h"
+#include "engine/network_use.h"
 #include "engine/page_servers.h"
 #include "engine/private_files.h"
 #include "engine/restored_processes.h"
@@ -120,8 +121,14 @@ Result<Fd> MakeFillingUserfaultfd(const RestoredTask& task) {
 class Restart {
  public:
   Restart(const Store& store, const Manifest& manifest, const BlockReader& blocks,
-          const RestoreOptions& options, std::vector<BindMount> mounts)
-      : store_(store), manifest_(manifest), blocks_(blocks), options_(options), mounts_(std::move(mounts)) {
+          const RestoreOptions& options, std::vector<BindMount> mounts,
+          std::optional<std::vector<IpAddress>> network)
+      : store_(store),
+        manifest_(manifest),
+        blocks_(blocks),
+        options_(options),
+        mounts_(std::move(mounts)),
+        network_(std::move(network)) {
     for (const AddressSpace& space : manifest.address_spaces) {
       for (const Extent& extent : space.extents) total_ += extent.pages * kPageBytes;
     }
@@ -139,11 +146,13 @@ class Restart {
                         .socket_path = server.path(),
                         .image_directory = images.path(),
                         .arguments = {"restore", "--restore-detached", "--ext-unix-sk"},
+                        .private_files = options_.private_files,
                         .outlives_us = true};
     std::optional<NamespaceInit> init;
     if (options_.pid_mode == PidMode::kNewNamespace) {
-      init.emplace(TRY(NamespaceInit::Start(manifest_.root_pid, mounts_)));
+      init.emplace(TRY(NamespaceInit::Start(manifest_.root_pid, mounts_, network_)));
       command.enter_namespaces_of = init->pid();
+      command.enter_network = network_.has_value();
     } else {
       command.arguments.emplace_back("--restore-sibling");  // the root becomes our child, not CRIU's
     }
@@ -300,6 +309,7 @@ class Restart {
   const BlockReader& blocks_;
   const RestoreOptions& options_;
   const std::vector<BindMount> mounts_;
+  const std::optional<std::vector<IpAddress>> network_;  // the job's own
   bool lazy_wanted_ = false;
   std::vector<LazyTask> lazy_;  // whose memory is to come while they run
   bool served_ = false;         // and will
@@ -332,10 +342,15 @@ Result<RestoreReport> Restore(const Store& store, const Manifest& manifest, cons
   Phase(options, "files");
   if (!options.keep_files) files_put_back = TRY(PutBack(manifest, *blocks, options));
   std::vector<BindMount> mounts;
-  if (!options.private_files.empty()) mounts = TRY(MountsOf(options.private_files, files_put_back));
+  if (!options.private_files.empty()) {
+    mounts =
+        TRY(MountsOf(options.private_files, options.jobs_directory, options.job_directory, files_put_back));
+  }
   if (!options.fill_record.empty()) std::filesystem::remove(options.fill_record);
-  RestoreReport report =
-      TRY(Restart(store, manifest, *blocks, options, std::move(mounts)).Run(criu, images, pages));
+  std::optional<std::vector<IpAddress>> network;
+  if (options.private_network) network = TRY(AddressesOf(manifest, *blocks));
+  RestoreReport report = TRY(Restart(store, manifest, *blocks, options, std::move(mounts), std::move(network))
+                                 .Run(criu, images, pages));
   report.files_put_back = std::move(files_put_back);
   report.restart_ms = total.ElapsedMs();
   return report;

@@ -59,7 +59,7 @@ Result<std::vector<ImageFile>> StoreImages(const std::string& directory, Pending
     if (correction != corrected.end()) bytes = TRY(CorrectMappingFlags(bytes, correction->second));
     if (NumberInName(name, "core-") >= 0) bytes = TRY(KeepFiredTimers(bytes, name));
     if (name.starts_with("tcp-stream-")) bytes = TRY(KeepUnsentData(bytes, name));
-    if (name == "files.img") bytes = TRY(KeepFiredTimerDescriptors(bytes));
+    if (name == kFilesImage) bytes = TRY(KeepFiredTimerDescriptors(bytes));
     const Blob content = TRY(pending.AppendBlob(std::as_bytes(std::span(bytes))));
     images.push_back({name, content});
   }
@@ -68,6 +68,10 @@ Result<std::vector<ImageFile>> StoreImages(const std::string& directory, Pending
 
 Result<std::vector<ProcessTreeEntry>> ReadProcessTree(const Manifest& manifest, const BlockReader& blocks) {
   return ParseProcessTree(AsText(TRY(ReadImage(manifest, blocks, "pstree.img"))));
+}
+
+Result<std::string> ReadFilesImage(const Manifest& manifest, const BlockReader& blocks) {
+  return std::string(AsText(TRY(ReadImage(manifest, blocks, kFilesImage))));
 }
 
 namespace {

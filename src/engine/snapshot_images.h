@@ -30,4 +30,8 @@ Result<CriuPages> RebuildImages(const std::string& directory, const Manifest& ma
 
 Result<std::vector<ProcessTreeEntry>> ReadProcessTree(const Manifest& manifest, const BlockReader& blocks);
 
+// Of the files and sockets that are open (criu/socket_images.h).
+inline constexpr const char* kFilesImage = "files.img";
+Result<std::string> ReadFilesImage(const Manifest& manifest, const BlockReader& blocks);
+
 }  // namespace holdfast

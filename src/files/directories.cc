@@ -65,7 +65,7 @@ void AddSocketDirectories(const std::vector<pid_t>& pids, DirectoryFinder& finde
     for (const uint64_t inode : ReadOpenSockets(pid).value_or(std::vector<uint64_t>{})) holders[inode] = pid;
   }
   if (holders.empty()) return;
-  const Result<std::map<uint64_t, UnixSocket>> sockets = ReadUnixSockets();
+  const Result<std::map<uint64_t, UnixSocket>> sockets = ReadUnixSockets(pids.front());
   if (!sockets) return;
   for (const auto& [inode, pid] : holders) {
     const auto socket = sockets->find(inode);

@@ -1,6 +1,7 @@
 #include "job/checkpoint_job.h"
 
 #include <chrono>
+#include <memory>
 #include <thread>
 
 #include "base/clock.h"
@@ -8,7 +9,7 @@
 #include "job/checkpoint_target.h"
 #include "job/filling.h"
 #include "job/job_book.h"
-#include "job/job_notes.h"
+#include "job/notes_watch.h"
 #include "job/stop_request.h"
 #include "job/supervised_job.h"
 #include "job/tracking_shelf.h"
@@ -63,12 +64,9 @@ CheckpointOptions EngineOptions(const CheckpointRequest& request, const JobRecor
   options.lineage = record.name;
   options.began_ms = record.began_ms;
   options.annotations = request.annotations;
-  // A job that is just writing its file anew has emptied it: then it stands by what it said before.
-  options.ask_frozen = [directory, before = ReadSettledNotes(directory)] {
-    const std::map<std::string, std::string> notes = ReadNotes(directory);
-    return notes.empty() ? before : notes;
-  };
+  options.ask_frozen = [notes = std::make_shared<NotesWatch>(directory)] { return notes->Now(); };
   options.private_files = record.private_files;
+  options.private_network = record.private_network;
   options.stop_job = request.stop;
   options.full_every = request.full_every;
   options.capture = request.capture;

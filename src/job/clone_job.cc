@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstring>
 #include <filesystem>
@@ -51,8 +52,8 @@ Result<void> MakeShared(const fs::path& in_directory, const fs::path& own_file) 
 
 class Clone {
  public:
-  Clone(const JobBook& book, const Manifest& original, const std::string& name)
-      : book_(book), original_(original), name_(name) {}
+  Clone(const JobBook& book, const Manifest& original, const std::string& name, bool private_network)
+      : book_(book), original_(original), name_(name), private_network_(private_network) {}
 
   Result<JobRecord> Record() const {
     const Result<JobRecord> known = book_.Load(original_.id.lineage);
@@ -68,6 +69,7 @@ class Clone {
     record.name = name_;
     record.began_ms = BeganMs(original_);
     record.private_files = true;
+    record.private_network = private_network_;
     return record;
   }
 
@@ -134,7 +136,35 @@ class Clone {
   const JobBook& book_;
   const Manifest& original_;
   const std::string& name_;
+  const bool private_network_;
 };
+
+bool NeedsOwnNetwork(const Manifest& original, const NetworkUse& use) {
+  return HasPrivateNetwork(original) || !use.names.empty() || use.talks_to_itself;
+}
+
+std::vector<std::string> AboutNetwork(const Manifest& original, const NetworkUse& use, CloneNetwork asked,
+                                      bool own) {
+  std::vector<std::string> sentences;
+  if (own) {
+    constexpr size_t kShownMax = 3;
+    std::string names;
+    for (size_t i = 0; i < std::min(use.names.size(), kShownMax); ++i) {
+      names += (i == 0 ? "" : ", ") + use.names[i];
+    }
+    if (use.names.size() > kShownMax) names += ", ...";
+    const std::string why = asked == CloneNetwork::kOwn   ? "as asked for"
+                            : HasPrivateNetwork(original) ? "as its original's is"
+                            : !use.names.empty()          ? "since it is bound to " + names
+                                                          : "since it is connected to itself";
+    sentences.push_back("its network is its own, " + why +
+                        ": it reaches nothing outside; 'nsenter -t PID -n COMMAND' reaches it");
+  }
+  if (use.talks_to_others) {
+    sentences.push_back("its connections to others are closed: they stay the original's");
+  }
+  return sentences;
+}
 
 Result<void> RefuseIfTaken(const Store& store, const JobBook& book, const std::string& name) {
   if (!book.Has(name) && !store.Resolve({.lineage = name, .version = 0})) return {};
@@ -144,24 +174,30 @@ Result<void> RefuseIfTaken(const Store& store, const JobBook& book, const std::s
 
 }  // namespace
 
-Result<SnapshotId> MakeClone(Store& store, const SnapshotId& original_id, const std::string& name,
-                             const std::vector<SetFile>& set_files) {
+Result<MadeClone> MakeClone(Store& store, const SnapshotId& original_id, const std::string& name,
+                            const std::vector<SetFile>& set_files, CloneNetwork network) {
   TRY(ValidateLineageName(name));
   const Manifest original = TRY(store.Load(original_id));
   TRY(RequireRoot("a clone"));
   const JobBook book(store.JobsDirectory());
   const StoreLock lock = TRY(store.Lock(JobLockName(name)));
   TRY(RefuseIfTaken(store, book, name));
-  const Clone clone(book, original, name);
+  const NetworkUse use = TRY(ReadNetworkUse(store, original));
+  const bool own_network =
+      network == CloneNetwork::kOwn || (network == CloneNetwork::kAuto && NeedsOwnNetwork(original, use));
+  const Clone clone(book, original, name, own_network);
   const auto make = [&]() -> Result<SnapshotId> {
     TRY(book.Save(TRY(clone.Record())));
     TRY(clone.TakeOverJobFiles());
     for (const SetFile& file : set_files) TRY(clone.Set(file));
-    return CloneSnapshot(store, original, name);
+    return CloneSnapshot(store, original, name, own_network);
   };
-  Result<SnapshotId> made = make();
-  if (!made) static_cast<void>(book.Remove(name));
-  return made;
+  const Result<SnapshotId> made = make();
+  if (!made) {
+    static_cast<void>(book.Remove(name));
+    return made.error();
+  }
+  return MadeClone{*made, AboutNetwork(original, use, network, own_network)};
 }
 
 }  // namespace holdfast

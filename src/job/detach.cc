@@ -27,6 +27,7 @@ std::string FormatStarted(const StartedJob& job) {
                      {"restart_ms", job.restart_ms},
                      {"bytes_restored", job.bytes_restored},
                      {"bytes_to_come", job.bytes_to_come},
+                     {"private_network", job.private_network},
                      {"files_put_back", job.files_put_back}};
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
@@ -58,6 +59,7 @@ Result<StartedJob> ParseReport(const std::string& text) {
     job.restart_ms = json.at("restart_ms").get<double>();
     job.bytes_restored = json.at("bytes_restored").get<uint64_t>();
     job.bytes_to_come = json.at("bytes_to_come").get<uint64_t>();
+    job.private_network = json.at("private_network").get<bool>();
     job.files_put_back = json.at("files_put_back").get<std::vector<std::string>>();
     return job;
   } catch (const Json::exception&) {

@@ -51,6 +51,7 @@ JobRecord RecordFromManifest(const Manifest& manifest) {
   }
   record.merged_output = true;
   record.private_files = HasPrivateFiles(manifest);
+  record.private_network = HasPrivateNetwork(manifest);
   return record;
 }
 
@@ -143,6 +144,7 @@ StartedJob Describe(const JobRecord& record, const Manifest& manifest, RestoreRe
   started.pid = record.job.pid;
   started.supervisor_pid = record.supervisor.pid;
   started.snapshot = manifest.id.ToString();
+  started.private_network = record.private_network;
   started.restart_ms = report.restart_ms;
   started.bytes_restored = report.bytes_restored;
   started.bytes_to_come = report.bytes_to_come;
@@ -183,6 +185,9 @@ Result<int> ResumeJob(Store& store, const ResumeOptions& options) {
   RestoreOptions restore;
   restore.pid_mode = record.private_files ? PidMode::kNewNamespace : options.pid_mode;
   restore.private_files = own_files;
+  restore.jobs_directory = store.JobsDirectory();
+  restore.job_directory = directory;
+  restore.private_network = record.private_network;
   restore.inherit_fds = replacements.inherit_fds;
   restore.keep_files = options.keep_files;
   restore.memory = options.memory;

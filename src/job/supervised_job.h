@@ -30,6 +30,7 @@ struct StartedJob {
   double restart_ms = 0;
   uint64_t bytes_restored = 0;
   uint64_t bytes_to_come = 0;  // of it, while the job runs
+  bool private_network = false;
   std::vector<std::string> files_put_back{};
 };
 using OnStarted = std::function<void(const StartedJob&)>;

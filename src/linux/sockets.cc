@@ -1,17 +1,22 @@
 #include "linux/sockets.h"
 
+#include <fcntl.h>
+#include <fmt/format.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
 #include <linux/unix_diag.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <thread>
 
 #include "linux/pidfd.h"
+#include "linux/proc.h"
 
 namespace holdfast {
 
@@ -28,6 +33,31 @@ Result<SocketKind> ReadSocketKind(const Fd& pidfd, int fd) {
 }
 
 namespace {
+
+// A socket stays in the network namespace that it was made in: it is made by a thread that enters it, and
+// ends.
+Result<Fd> OpenSocketDiagnosis(pid_t pid) {
+  const bool elsewhere = TRY(ReadNamespace(pid, "net")) != TRY(ReadNamespace(getpid(), "net"));
+  Fd other_namespace;
+  if (elsewhere) {
+    other_namespace = Fd(open(fmt::format("/proc/{}/ns/net", pid).c_str(), O_RDONLY | O_CLOEXEC));
+    if (!other_namespace.valid()) return FailErrno("cannot open the network namespace of the job");
+  }
+  Fd netlink;
+  int error = 0;
+  const auto make = [&] {
+    if (!elsewhere || setns(other_namespace.get(), CLONE_NEWNET) == 0)
+      netlink = Fd(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
+    error = errno;
+  };
+  if (elsewhere) {
+    std::thread(make).join();
+  } else {
+    make();
+  }
+  if (!netlink.valid()) return FailErrno(error, "netlink socket");
+  return netlink;
+}
 
 Result<void> AskForUnixSockets(const Fd& netlink) {
   struct {
@@ -67,9 +97,8 @@ void AddSocket(const nlmsghdr* header, std::map<uint64_t, UnixSocket>& sockets) 
 
 }  // namespace
 
-Result<std::map<uint64_t, UnixSocket>> ReadUnixSockets() {
-  const Fd netlink(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
-  if (!netlink.valid()) return FailErrno("netlink socket");
+Result<std::map<uint64_t, UnixSocket>> ReadUnixSockets(pid_t pid) {
+  const Fd netlink = TRY(OpenSocketDiagnosis(pid));
   TRY(AskForUnixSockets(netlink));
   std::map<uint64_t, UnixSocket> sockets;
   alignas(nlmsghdr) std::array<char, 64 * 1024> buffer{};

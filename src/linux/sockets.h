@@ -25,7 +25,8 @@ struct UnixSocket {
   bool stream = false;      // stream or seqpacket
   std::string path;         // that it is bound to, as the program gave it; empty: none, or an abstract name
 };
-// Every Unix socket of our network namespace by its inode (NETLINK_SOCK_DIAG, linux/unix_diag.h).
-Result<std::map<uint64_t, UnixSocket>> ReadUnixSockets();
+// Every Unix socket of the network namespace that process `pid` is in, by its inode (NETLINK_SOCK_DIAG,
+// linux/unix_diag.h).
+Result<std::map<uint64_t, UnixSocket>> ReadUnixSockets(pid_t pid);
 
 }  // namespace holdfast

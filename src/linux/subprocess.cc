@@ -31,6 +31,7 @@ struct Prepared {
   int output = -1;
   bool outlives_us = false;
   Fd namespaces;
+  int namespace_kinds = 0;
 };
 
 Prepared Prepare(const SpawnOptions& options) {
@@ -51,6 +52,7 @@ Prepared Prepare(const SpawnOptions& options) {
   prepared.descriptors = options.descriptors;
   prepared.output = options.output;
   prepared.outlives_us = options.outlives_us;
+  prepared.namespace_kinds = CLONE_NEWPID | CLONE_NEWNS | (options.enter_network ? CLONE_NEWNET : 0);
   return prepared;
 }
 
@@ -105,7 +107,7 @@ bool PlaceDescriptors(const Prepared& prepared) {
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
   if (prepared.namespaces.valid()) {
-    if (setns(prepared.namespaces.get(), CLONE_NEWPID | CLONE_NEWNS) != 0) _exit(kExitCannotStart);
+    if (setns(prepared.namespaces.get(), prepared.namespace_kinds) != 0) _exit(kExitCannotStart);
     // Only children enter the pid namespace: the program is ours, and we pass its end on.
     const pid_t inner = fork();
     if (inner < 0) _exit(kExitCannotStart);

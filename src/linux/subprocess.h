@@ -24,6 +24,7 @@ struct SpawnOptions {
   bool outlives_us = false;
   // Enter the pid and mount namespaces of this process first (0: stay in ours).
   pid_t enter_namespaces_of = 0;
+  bool enter_network = false;  // its network namespace, too
 };
 
 class Subprocess {

@@ -1,5 +1,6 @@
 """Clones: branches of a job that run beside it, each with its own copies of what it writes."""
 import pathlib
+import socket
 import subprocess
 
 import pytest
@@ -111,6 +112,34 @@ def test_a_clone_outlives_the_original(training, holdfast):
     training.lines("two", 5)
     training.assert_unbroken("two", epoch_of(holdfast, "two@1"), 3.0)
     assert "train" not in [row["name"] for row in holdfast.ok("ps")]
+    training.assert_unbroken("one", epoch_of(holdfast, "two@1"), 2.0)
+    assert sorted(path.name for path in (holdfast.store / "jobs").iterdir()) == ["one", "two"]
+
+
+def test_a_clone_notes_by_itself(training, holdfast):
+    """Where its original noted, whatever becomes of the original's directory: removed, and another job's of its name."""
+    (clone,) = training.clone("--name", "one", "--set-file", "rate.txt=2.0")
+    world.kill_tree(training.started["pid"], also=[training.started["supervisor_pid"]])
+    holdfast.ok("rm", "train")
+    noted = holdfast.store / "jobs" / "one" / "notes"
+    for _ in range(2):
+        training.lines("one", 3)
+        holdfast.checkpoint("one")
+        row = holdfast.ok("snapshots", "one")[-1]
+        # Its note of an epoch comes after its line in the log.
+        lines = {line[0]: line for line in training.lines("one")}
+        assert float(row["annotations"]["total"]) == pytest.approx(lines[int(row["annotations"]["epoch"])][2], abs=0.001)
+        world.kill_tree(clone["pid"], also=[clone["supervisor_pid"]])
+        clone = holdfast.resume("one")
+    (training.folder / "new").mkdir()
+    namesake = holdfast.run_detached("train", "/bin/sh", "-c", "echo epoch=0 > $HOLDFAST_NOTE; exec sleep 1000", cwd=training.folder / "new")
+    world.wait_until(lambda: (holdfast.store / "jobs/train/notes").read_text(), "its note")
+    training.lines("one", 3)
+    world.wait_until(noted.read_text, "the clone's note")
+    assert (holdfast.store / "jobs/train/notes").read_text() == "epoch=0\n"
+    holdfast.checkpoint("train")
+    assert holdfast.ok("snapshots", "train")[-1]["annotations"] == {"epoch": "0"}, namesake
+    training.lines("one", 3)
 
 
 def test_many_of_them(training, holdfast):
@@ -154,6 +183,7 @@ PROGRAMS = [
     ("append_log",),
     ("deleted_file",),
     ("fork_storm",),
+    ("tcp_loopback",),
 ]
 
 
@@ -213,3 +243,75 @@ def test_example(holdfast):
     assert len({lines[-1].split()[-1] for lines in logs.values()}) == 3, logs
     picture = (folder / "branches.svg").read_text()
     assert picture.count("rate-0") >= 3 and "epoch" in picture
+
+
+# A server and its client in one process tree, over a Unix socket with a path; the server says who it is.
+UNIX_SERVER = """
+import os, socket, sys, time
+path = sys.argv[1]
+server = socket.socket(socket.AF_UNIX)
+server.bind(path)
+server.listen()
+if os.fork() == 0:
+    while True:
+        connection = server.accept()[0]
+        connection.sendall(open("name").read().encode())
+        connection.close()
+log = open("log", "a")
+for turn in range(1, 10**9):
+    client = socket.socket(socket.AF_UNIX)
+    client.connect(path)
+    log.write(f"{turn} {client.recv(99).decode()}\\n")
+    log.flush()
+    client.close()
+    time.sleep(0.02)
+"""
+
+
+@pytest.mark.parametrize("path", ("{}/socket", "socket"), ids=("absolute", "relative"))
+def test_unix_sockets_with_a_path(holdfast, path):
+    """Each is reached under the name that all have, by those who belong to it; in cycles."""
+    folder = holdfast.directory / "server"
+    folder.mkdir()
+    (folder / "job.py").write_text(UNIX_SERVER)
+    (folder / "name").write_text("original")
+
+    def answer():
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(folder / "socket"))
+            return client.recv(99).decode()
+
+    def assert_hears(name, log, more=5):
+        at = len(log.lines())
+        lines = log.wait_for(at + more)[at + 1 :]
+        assert {line.split()[1] for line in lines} == {name}, (name, lines)
+
+    original = holdfast.run_detached("server", "/usr/bin/python3", "job.py", path.format(folder), cwd=folder)
+    logs = {"original": LinesOf(folder / "log")}
+    assert_hears("original", logs["original"])
+    holdfast.checkpoint("server")
+    clones = holdfast.ok("clone", "server", "--name", "branch", "--count", 2, "--set-file", "name=clone-{}")
+    for number in (1, 2):
+        logs[f"clone-{number}"] = LinesOf(holdfast.store / f"jobs/branch-{number}/files/{folder}/log")
+    for name, log in logs.items():
+        assert_hears(name, log)
+    assert answer() == "original"
+    clone = clones[0]
+    for _ in range(2):
+        holdfast.checkpoint("branch-1")
+        world.kill_tree(clone["pid"], also=[clone["supervisor_pid"]])
+        clone = holdfast.resume("branch-1")
+        for name, log in logs.items():
+            assert_hears(name, log)
+    assert answer() == "original"
+    holdfast.checkpoint("server")
+    world.kill_tree(original["pid"], also=[original["supervisor_pid"]])
+    (folder / "socket").unlink()
+    # Where nothing is left to be mounted over, something is made, which the original can take the place of.
+    world.kill_tree(clone["pid"], also=[clone["supervisor_pid"]])
+    clone = holdfast.resume("branch-1")
+    assert_hears("clone-1", logs["clone-1"])
+    holdfast.resume("server")
+    assert answer() == "original"
+    assert_hears("original", logs["original"])
+    holdfast.verify()

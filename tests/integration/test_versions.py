@@ -4,7 +4,7 @@ import re
 
 import pytest
 import world
-from harness import EXIT
+from harness import EXIT, LinesOf
 
 
 def names(rows):
@@ -162,6 +162,39 @@ def test_notes_are_of_the_instant(subject, holdfast):
     assert "epoch, loss" in error["hint"], error
     holdfast.fails("usage", "resume", f"{job.name}@1", "--where", "epoch=1")
     holdfast.fails("usage", "snapshots", job.name, "--where", "epoch")
+
+
+# Takes its time between emptying its notes and writing them: every other freeze falls in between.
+SLOW_NOTES = """
+import os, time
+for epoch in range(1, 10**9):
+    with open(os.environ["HOLDFAST_NOTE"], "w") as notes:
+        time.sleep(0.03)
+        notes.write(f"epoch={epoch}\\n")
+    with open("epochs", "a") as log:
+        log.write(f"{epoch}\\n")
+    time.sleep(0.03)
+"""
+
+
+def test_notes_in_the_making(holdfast):
+    """While a job writes them anew it stands by what it said last, not by what it said when the checkpoint began."""
+    folder = holdfast.directory / "noting"
+    folder.mkdir()
+    (folder / "job.py").write_text(SLOW_NOTES)
+    log = LinesOf(folder / "epochs")
+    job = holdfast.run_detached("noting", "/usr/bin/python3", "job.py", cwd=folder)
+    noted = []
+    for _ in range(6):
+        log.wait_for(len(log.lines()) + 3)
+        holdfast.checkpoint("noting")
+        noted.append(int(holdfast.ok("snapshots", "noting")[-1]["annotations"]["epoch"]))
+    for version, epoch in enumerate(noted, 1):
+        world.kill_tree(job["pid"], also=[job["supervisor_pid"]])
+        before = len(log.lines())
+        job = holdfast.resume(f"noting@{version}")
+        first = int(log.wait_for(before + 1)[before])
+        assert epoch <= first <= epoch + 1, (version, noted, first)
 
 
 def test_note_command(holdfast):

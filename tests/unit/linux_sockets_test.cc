@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -54,7 +55,7 @@ TEST(ReadSocketKind, RefusesWhatIsNoSocket) {
 TEST(ReadUnixSockets, ConnectedOnesNameEachOther) {
   const SocketPair stream = MakePair(SOCK_STREAM);
   const SocketPair datagram = MakePair(SOCK_DGRAM);
-  const auto sockets = ReadUnixSockets();
+  const auto sockets = ReadUnixSockets(::getpid());
   if (!sockets && sockets.error().kind == ErrorKind::kUnsupported) GTEST_SKIP() << sockets.error().message;
   ASSERT_TRUE(sockets) << sockets.error().message;
   ASSERT_TRUE(sockets->contains(InodeOf(stream.a)));
@@ -69,17 +70,36 @@ TEST(ReadUnixSockets, WithoutAPeerThereIsNone) {
   const Fd alone(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   SocketPair left = MakePair(SOCK_STREAM);
   left.b.Reset();
-  const auto sockets = ReadUnixSockets();
+  const auto sockets = ReadUnixSockets(::getpid());
   if (!sockets && sockets.error().kind == ErrorKind::kUnsupported) GTEST_SKIP() << sockets.error().message;
   ASSERT_TRUE(sockets) << sockets.error().message;
   EXPECT_EQ(sockets->at(InodeOf(alone)).peer_inode, 0U);
   EXPECT_EQ(sockets->at(InodeOf(left.a)).peer_inode, 0U);
 }
 
+TEST(ReadUnixSockets, OfTheNetworkThatTheProcessIsIn) {
+  if (::geteuid() != 0) GTEST_SKIP() << "a network namespace needs root";
+  const SocketPair ours = MakePair(SOCK_STREAM);
+  SocketPair theirs;
+  const ChildProcess child([&theirs] {
+    int ends[2];
+    if (::unshare(CLONE_NEWNET) != 0 || ::socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) ::_exit(1);
+    theirs.a = Fd(ends[0]);
+    theirs.b = Fd(ends[1]);
+  });
+  ASSERT_TRUE(child.ready());
+  const auto there = ReadUnixSockets(child.pid());
+  if (!there && there.error().kind == ErrorKind::kUnsupported) GTEST_SKIP() << there.error().message;
+  ASSERT_TRUE(there) << there.error().message;
+  EXPECT_EQ(there->size(), 2U);
+  EXPECT_FALSE(there->contains(InodeOf(ours.a)));
+  EXPECT_TRUE(ReadUnixSockets(::getpid())->contains(InodeOf(ours.a)));  // we are where we were
+}
+
 TEST(ReadUnixSockets, MoreThanOneMessageHolds) {
   std::vector<SocketPair> pairs;
   for (int i = 0; i < 300; ++i) pairs.push_back(MakePair(SOCK_SEQPACKET));
-  const auto sockets = ReadUnixSockets();
+  const auto sockets = ReadUnixSockets(::getpid());
   if (!sockets && sockets.error().kind == ErrorKind::kUnsupported) GTEST_SKIP() << sockets.error().message;
   ASSERT_TRUE(sockets) << sockets.error().message;
   for (const SocketPair& pair : pairs) {
