@@ -133,6 +133,19 @@ def test_job_exits_in_the_drain(subject, holdfast, seed):
     holdfast.verify()
 
 
+def test_processes_with_threads_end_meanwhile(subject, holdfast):
+    """The first thread of a process that ends may be gone when the job is stopped, and the others not yet."""
+    job = subject("thread_exit_storm").run()
+    for _ in range(30):
+        job.checkpoint()
+    job.assert_untouched()
+    job.kill()
+    job.resume()
+    job.wait_rounds(3)
+    job.assert_good()
+    holdfast.verify()
+
+
 def test_job_killed_in_the_drain(subject, holdfast, seed):
     chance = random.Random(seed)
     for turn in range(6):
