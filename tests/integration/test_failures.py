@@ -441,6 +441,29 @@ def oom_kills(folder):
     return 0
 
 
+@pytest.mark.parametrize("memory", ["--lazy", "--eager"])
+def test_resume_where_a_cgroup_allows_less_memory(memory, subject, holdfast):
+    """The kernel kills whom it likes. The job is gone then, never wrong, and comes back where there is enough."""
+    job = subject("memory_churn", "all", 150).run()
+    job.wait_rounds(1)
+    job.checkpoint()
+    job.kill()
+    folder = memory_cgroup(f"holdfast-test-{holdfast.mark[:12]}", 100 << 20)
+    answer = holdfast.run(
+        "resume", job.name, "--detach", memory, "--json", preexec_fn=lambda: (folder / "cgroup.procs").write_text(str(os.getpid()))
+    )
+    if answer.status != 0:
+        assert "memory" in answer.error["message"] + answer.error["hint"], str(answer)
+    world.wait_until(lambda: not (folder / "cgroup.procs").read_text().split(), "the cgroup to be empty")
+    assert oom_kills(folder) > 0
+    folder.rmdir()
+    assert holdfast.row(job.name)["state"] != "running"
+    job.resume(None, memory)
+    job.wait_rounds(2)
+    job.assert_good()
+    holdfast.verify()
+
+
 def test_little_memory_left_in_the_cgroup(subject, holdfast):
     """160 MiB of 200: a twin could not be paid for while the job rewrites everything, so memory is copied while frozen,
     and nobody is killed."""
