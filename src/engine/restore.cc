@@ -331,6 +331,7 @@ Result<RestoreReport> Restore(const Store& store, const Manifest& manifest, cons
   std::vector<std::string> files_put_back;
   Phase(options, "files");
   if (!options.keep_files) files_put_back = TRY(PutBack(manifest, *blocks, options));
+  if (manifest.engine_facts.contains("tcp-established")) TRY(EndLeftConnections(manifest, *blocks));
   std::vector<BindMount> mounts;
   if (!options.private_files.empty()) mounts = TRY(MountsOf(options.private_files, files_put_back));
   if (!options.fill_record.empty()) std::filesystem::remove(options.fill_record);

@@ -12,6 +12,7 @@
 #include "base/limits.h"
 #include "base/page.h"
 #include "criu/fired_timers.h"
+#include "criu/tcp_connections.h"
 #include "criu/unsent_data.h"
 #include "engine/scratch_directory.h"
 #include "memory/extent_reader.h"
@@ -247,6 +248,19 @@ Result<CriuPages> RebuildImages(const std::string& directory, const Manifest& ma
     TRY(WriteSharedObject(directory, manifest, blocks, object));
   }
   return pages;
+}
+
+Result<void> EndLeftConnections(const Manifest& manifest, const BlockReader& blocks) {
+  const std::vector<std::byte> files = TRY(ReadImage(manifest, blocks, "files.img"));
+  const std::vector<TcpConnection> connections = TRY(ParseTcpConnections(AsText(files)));
+  if (connections.empty()) return {};
+  const TcpOrphans orphans = TRY(TcpOrphans::Open());
+  for (const TcpConnection& connection : connections) {
+    const Result<bool> ended = orphans.End(connection);
+    // Where the kernel cannot, there may be none all the same; if there is one, CRIU tells.
+    if (!ended && ended.error().kind != ErrorKind::kUnsupported) return Error(ended.error());
+  }
+  return {};
 }
 
 }  // namespace holdfast

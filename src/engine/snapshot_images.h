@@ -30,4 +30,8 @@ Result<CriuPages> RebuildImages(const std::string& directory, const Manifest& ma
 
 Result<std::vector<ProcessTreeEntry>> ReadProcessTree(const Manifest& manifest, const BlockReader& blocks);
 
+// When the job was killed with data that the other end had not taken yet, the kernel goes on delivering it.
+// CRIU cannot make the connection again as long ("Cannot assign requested address"), so that is ended.
+Result<void> EndLeftConnections(const Manifest& manifest, const BlockReader& blocks);
+
 }  // namespace holdfast
