@@ -441,6 +441,52 @@ def oom_kills(folder):
     return 0
 
 
+def reading_cgroup(name, directory, bytes_per_second):
+    """A cgroup (v1) whose processes read no faster from the disk of `directory`."""
+    folder = pathlib.Path("/sys/fs/cgroup/blkio") / name
+    device = os.stat(directory).st_dev
+    try:
+        folder.mkdir()
+        (folder / "blkio.throttle.read_bps_device").write_text(f"{os.major(device)}:{os.minor(device)} {bytes_per_second}")
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+        pytest.skip(f"no reading can be slowed down here: {error}")
+    return folder
+
+
+def forget_pages(directory):
+    """What is in the page cache of its files."""
+    for path in directory.iterdir():
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def test_lazy_resume_from_a_slow_disk(subject, holdfast):
+    """The job runs long before its memory is read; a snapshot waits for it."""
+    job = subject("random_memory", 16).run()
+    job.wait_rounds(1)
+    job.checkpoint()
+    job.kill()
+    folder = reading_cgroup(f"holdfast-test-{holdfast.mark[:12]}", holdfast.store, 2 << 20)
+
+    def remove():
+        job.kill()
+        world.wait_until(lambda: not (folder / "cgroup.procs").read_text().split(), "the cgroup to be empty")
+        folder.rmdir()
+
+    holdfast.cleanups.callback(remove)
+    forget_pages(holdfast.store / "segments")
+    job.resume(None, "--lazy", preexec_fn=lambda: (folder / "cgroup.procs").write_text(str(os.getpid())))
+    filling = holdfast.store / "jobs" / job.name / "filling"
+    assert filling.read_text() != "filled\n"
+    job.checkpoint()
+    assert filling.read_text() == "filled\n"
+    job.wait_rounds(3)
+    job.assert_good()
+
+
 @pytest.mark.parametrize("memory", ["--lazy", "--eager"])
 def test_resume_where_a_cgroup_allows_less_memory(memory, subject, holdfast):
     """The kernel kills whom it likes. The job is gone then, never wrong, and comes back where there is enough."""
