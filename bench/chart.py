@@ -1,4 +1,4 @@
-"""A chart as SVG, made by hand: lines over sizes, both axes logarithmic."""
+"""A chart as SVG, made by hand: lines over sizes (or stages, equally far apart), both axes logarithmic."""
 import dataclasses
 import html
 import math
@@ -29,6 +29,27 @@ def duration(ms):
     return f"{ms:g} ms" if ms < 1000 else f"{ms / 1000:g} s"
 
 
+def amount(mebibytes):
+    return f"{mebibytes:g} MiB" if mebibytes < 10_000 else f"{mebibytes / 1024:.1f} GiB"
+
+
+def rounded(value):
+    """To three digits, or to whole ones."""
+    return float(f"{value:.0f}" if value >= 100 else f"{value:.3g}")
+
+
+def stages(names):
+    """Ticks for `draw` that stand equally far apart."""
+    return [(2.0**number, name) for number, name in enumerate(names)]
+
+
+def below_each_other(drawings):
+    """One picture of several."""
+    placed = [drawing.replace("<svg ", f'<svg y="{number * HEIGHT}" ', 1) for number, drawing in enumerate(drawings)]
+    size = f'width="{WIDTH}" height="{len(placed) * HEIGHT}"'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size} viewBox="0 0 {WIDTH} {len(placed) * HEIGHT}">\n' + "".join(placed) + "</svg>\n"
+
+
 class Scale:
     """Logarithmic; from the value's range to the picture's."""
 
@@ -55,8 +76,9 @@ def ends_apart(lines, y_of, least=17):
     return places
 
 
-def draw(title, subtitle, x_ticks, x_title, y_title, lines, caption):
-    """`x_ticks`: (value, label). The lines' points: sizes and milliseconds. At least one line with one point."""
+def draw(title, subtitle, x_ticks, x_title, y_title, lines, caption, say=duration):
+    """`x_ticks`: (value, label). The lines' points: sizes and milliseconds, or what `say` puts into words. At least one
+    line with one point."""
     values = [y for line in lines for _, y in line.points]
     decades = range(math.floor(math.log10(min(values))), max(math.ceil(math.log10(max(values))), 1) + 1)
     xs = [value for value, _ in x_ticks]
@@ -73,7 +95,7 @@ def draw(title, subtitle, x_ticks, x_title, y_title, lines, caption):
     for decade in decades:
         y = y_of(10.0**decade)
         out.append(f'<path d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}" stroke="{GRID}"/>')
-        out.append(text(LEFT - 8, y + 4, duration(10.0**decade), anchor="end", fill=DIM))
+        out.append(text(LEFT - 8, y + 4, say(10.0**decade), anchor="end", fill=DIM))
     for value, name in x_ticks:
         x = x_of(value)
         out.append(f'<path d="M{x:.1f} {HEIGHT - BOTTOM}v5" stroke="{DIM}"/>')
@@ -88,11 +110,10 @@ def draw(title, subtitle, x_ticks, x_title, y_title, lines, caption):
         dash = ' stroke-dasharray="6 4"' if line.dashed else ""
         out.append(f'<path d="{path}" fill="none" stroke="{line.colour}" stroke-width="2"{dash}/>')
         for (x, y), (_, value) in zip(points, line.points):
-            out.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{line.colour}"><title>{value:.1f} ms</title></circle>')
+            out.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{line.colour}"><title>{say(rounded(value))}</title></circle>')
         x, y = points[-1]
         out.append(f'<path d="M{x + 6:.1f} {y:.1f}L{x + 16:.1f} {names[index]:.1f}" stroke="{line.colour}" stroke-width="1"/>')
-        last = line.points[-1][1]
-        shown = f"{last:.0f} ms" if last >= 10 else f"{last:.1f} ms"
+        shown = say(rounded(line.points[-1][1]))
         out.append(text(x + 20, names[index] + 4, f"{line.name}: {shown}", 12, fill=line.colour))
     for number, row in enumerate(textwrap.wrap(caption, 125)):
         out.append(text(LEFT, HEIGHT - 44 + 16 * number, row, 11, fill=DIM))

@@ -20,6 +20,7 @@ class Dirtier:
         self.holdfast, self.store, self.bytes = holdfast, holdfast.new_store("dirtier"), mebibytes * machine.MIB
         program, self.fifo, self.shift = directory / "dirtier", directory / "fifo", 0
         subprocess.run(["cc", "-O2", "-o", program, SOURCE], check=True)
+        self.fifo.unlink(missing_ok=True)  # of one before
         os.mkfifo(self.fifo)
         command = ("--", str(program), str(mebibytes), str(self.fifo))
         out, _ = holdfast.run("run", "--json", "--detach", "--name", holdfast_run.JOB, *command, store=self.store)
@@ -43,4 +44,5 @@ class Dirtier:
 
     def kill(self):
         os.kill(self.pid, 9)
+        processes.wait_until(lambda: not processes.is_there(self.pid), "its end, and its memory's")
         shutil.rmtree(self.store, ignore_errors=True)

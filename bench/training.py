@@ -3,10 +3,10 @@ import os
 import pathlib
 import statistics
 import subprocess
-import time
 
 import machine
 import processes
+import slowdown
 from processes import Failed
 
 PYTHON = "/usr/bin/python3"
@@ -96,58 +96,39 @@ def measure_figures(bench, repeat, tell):
     return result
 
 
-def run_to_end(bench, steps, every):
-    """Under `holdfast run` from the first printed step to the last: seconds, and how many snapshots fell into it."""
-    store = bench.holdfast.new_store("training")
-    interval = ["--every", f"{every}s", "--keep", "2"] if every else []
-    child = subprocess.Popen(
-        [bench.holdfast.program, "run", "--name", "training", *interval, "--", *command(steps)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env=dict(os.environ, HOLDFAST_STORE=str(store)),
-    )
-    times = []
-    try:
-        for line in child.stdout:
-            if line.startswith("epoch "):
-                times.append(time.monotonic())
-        status = child.wait()
-    finally:
-        processes.kill_tree(child.pid)
-    if status != 0 or len(times) != steps:
-        raise Failed(f"the training under holdfast run printed {len(times)} of {steps} steps, status {status}")
-    snapshots = bench.holdfast.ask("snapshots", "training", store=store)[0] if every else []
-    newest = max((int(entry["snapshot"].rsplit("@", 1)[1]) for entry in snapshots), default=0)
-    bench.holdfast.remove_store(store)
-    return times[-1] - times[0], newest
+class TrainingWork(slowdown.Work):
+    name, unit, calibration = "PyTorch training", "steps", 10
+
+    def why_not(self):
+        return why_not()
+
+    def command(self, amount):
+        return command(amount)
+
+    def begins(self, line):
+        return line.startswith("epoch ")
+
+    def figures(self, amount, lines):
+        times = [when for when, line in lines if self.begins(line)]
+        if len(times) != amount:
+            raise Failed(f"the training printed {len(times)} of {amount} steps")
+        return {"seconds": times[-1] - times[0]}
 
 
 def measure_slowdown(bench, pairs, steps, tell):
     """Runs without and with checkpoints in turn, so that a machine's mood strikes both."""
-    without, with_, snapshots = [], [], 0
+    work, without, with_ = TrainingWork(), [], []
     for _ in range(pairs):
-        without.append(run_to_end(bench, steps, None)[0])
-        tell(f"no checkpoints: {(steps - 1) / without[-1]:.2f} steps/s")
-        seconds, count = run_to_end(bench, steps, EVERY_SECONDS)
-        with_.append(seconds)
-        snapshots += count
-        tell(f"every {EVERY_SECONDS} s: {(steps - 1) / seconds:.2f} steps/s, {count} snapshots")
-    if snapshots == 0:
-        raise Failed("the training was over before its first snapshot; take more steps")
-    lost = statistics.median(with_) - statistics.median(without)
-    return {
+        without.append(slowdown.run_alone(work, steps))
+        tell(f"no checkpoints: {(steps - 1) / without[-1]['seconds']:.2f} steps/s")
+        with_.append(slowdown.run_with_holdfast(work, steps, bench.holdfast, EVERY_SECONDS))
+        tell(f"every {EVERY_SECONDS} s: {(steps - 1) / with_[-1]['seconds']:.2f} steps/s, {with_[-1]['checkpoints']} snapshots")
+    return slowdown.lost(without, with_, EVERY_SECONDS) | {
         "steps": steps,
-        "every_s": EVERY_SECONDS,
-        "snapshots": snapshots,
-        "seconds_without": without,
-        "seconds_with": with_,
-        "steps_per_s_without": (steps - 1) / statistics.median(without),
-        "steps_per_s_with": (steps - 1) / statistics.median(with_),
-        "slowdown": lost / statistics.median(without),
-        "lost_ms_per_checkpoint": lost / (snapshots / pairs) * 1000,
-        "slowdown_every_60_s": lost / (snapshots / pairs) / 60,
+        "seconds_without": [run["seconds"] for run in without],
+        "seconds_with": [run["seconds"] for run in with_],
+        "steps_per_s_without": (steps - 1) / statistics.median(run["seconds"] for run in without),
+        "steps_per_s_with": (steps - 1) / statistics.median(run["seconds"] for run in with_),
     }
 
 

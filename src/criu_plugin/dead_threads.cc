@@ -19,6 +19,7 @@ namespace holdfast {
 namespace {
 
 constexpr long kIntervalNanoseconds = 100'000'000;
+constexpr int kDyingMillisecondsMax = 1000;  // the last thread gives back the process's memory: 0.1 s/GiB
 
 volatile sig_atomic_t rang = 0;
 
@@ -50,26 +51,51 @@ class Bell {
   bool made_ = false;
 };
 
-bool IsZombie(pid_t pid) {
+// As /proc shows it: 'Z' of a zombie, 't' of one that stands still for its tracer; 0 when it is gone.
+char StateOf(pid_t thread) {
   char path[64];
-  snprintf(path, sizeof path, "/proc/%d/stat", pid);
+  snprintf(path, sizeof path, "/proc/%d/stat", thread);
   FILE* file = fopen(path, "re");
-  if (file == nullptr) return false;
+  if (file == nullptr) return 0;
   char line[512];
   const size_t bytes = fread(line, 1, sizeof line - 1, file);
   fclose(file);
   line[bytes] = 0;
   const char* name_end = strrchr(line, ')');
-  return name_end != nullptr && strncmp(name_end, ") Z", 3) == 0;
+  return name_end != nullptr && name_end[1] == ' ' ? name_end[2] : 0;
+}
+
+void Collect(pid_t thread) {
+  siginfo_t info{};
+  // No stop of one that lives is taken from whoever waits for it.
+  waitid(P_PID, static_cast<id_t>(thread), &info, WEXITED | WNOHANG | __WALL);
 }
 
 void WaitForDeadThreads(pid_t pid) {
-  if (!IsZombie(pid)) return;
+  if (StateOf(pid) != 'Z') return;
   ForEachThread(pid, [pid](pid_t thread) {
-    siginfo_t info{};
-    // No stop of one that lives is taken from whoever waits for it.
-    if (thread != pid) waitid(P_PID, static_cast<id_t>(thread), &info, WEXITED | WNOHANG | __WALL);
+    if (thread != pid) Collect(thread);
   });
+}
+
+// Until the other threads of a process whose first one is a zombie are gone. Where one of them stands still
+// for us, they live on without the first, and nothing is waited for.
+void AwaitDyingThreads(pid_t pid) {
+  bool dying = StateOf(pid) == 'Z';
+  for (int waited = 0; dying && waited < kDyingMillisecondsMax; ++waited) {
+    int others = 0;
+    bool any_stopped = false;
+    ForEachThread(pid, [&](pid_t thread) {
+      if (thread == pid) return;
+      Collect(thread);
+      const char state = StateOf(thread);
+      any_stopped = any_stopped || state == 't';
+      others += state != 0 ? 1 : 0;
+    });
+    dying = others > 0 && !any_stopped;
+    const timespec pause{0, 1'000'000};
+    if (dying) nanosleep(&pause, nullptr);
+  }
 }
 
 bool TakeRing() {
@@ -85,7 +111,14 @@ pid_t Wait(pid_t pid, int* status, int options, rusage* usage) {
 }  // namespace
 
 pid_t WaitPastDeadThreads(pid_t pid, int* status, int options, rusage* usage) {
-  if (!WasSeized(pid) || (options & WNOHANG) != 0) return Wait(pid, status, options, usage);
+  if ((options & WNOHANG) != 0) return Wait(pid, status, options, usage);
+  if (!WasSeized(pid)) {
+    const pid_t waited = Wait(pid, status, options, usage);
+    const int error = errno;
+    if (waited < 0 && error == ECHILD && pid > 0) AwaitDyingThreads(pid);
+    errno = error;
+    return waited;
+  }
   static Bell bell;
   bell.Start();
   pid_t waited = 0;

@@ -10,6 +10,7 @@
 
 #include "criu/socket_images.h"
 #include "engine/snapshot_images.h"
+#include "linux/tcp_orphans.h"
 
 namespace holdfast {
 namespace {
@@ -88,6 +89,17 @@ Result<std::vector<IpAddress>> AddressesOf(const Manifest& manifest, const Block
     if (!socket.local.IsMulticast()) addresses.insert(socket.local);
   }
   return std::vector<IpAddress>(addresses.begin(), addresses.end());
+}
+
+Result<void> EndLeftConnections(const Manifest& manifest, const BlockReader& blocks) {
+  const TcpOrphans orphans = TRY(TcpOrphans::Open());
+  for (const InetSocket& socket : TRY(SocketsOf(manifest, blocks)).inet) {
+    if (socket.protocol != IPPROTO_TCP || socket.local_port == 0 || socket.peer_port == 0) continue;
+    const Result<bool> ended = orphans.End({socket.local, socket.peer, socket.local_port, socket.peer_port});
+    // Where the kernel cannot, there may be none all the same; if there is one, CRIU tells.
+    if (!ended && ended.error().kind != ErrorKind::kUnsupported) return Error(ended.error());
+  }
+  return {};
 }
 
 Result<std::string> WithoutOutsideConnections(std::string files_image) {

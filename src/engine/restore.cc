@@ -341,6 +341,9 @@ Result<RestoreReport> Restore(const Store& store, const Manifest& manifest, cons
   std::vector<std::string> files_put_back;
   Phase(options, "files");
   if (!options.keep_files) files_put_back = TRY(PutBack(manifest, *blocks, options));
+  if (manifest.engine_facts.contains("tcp-established") && !options.private_network) {
+    TRY(EndLeftConnections(manifest, *blocks));
+  }
   std::vector<BindMount> mounts;
   if (!options.private_files.empty()) {
     mounts =

@@ -63,7 +63,8 @@ Result<StartedJob> ParseReport(const std::string& text) {
     job.files_put_back = json.at("files_put_back").get<std::vector<std::string>>();
     return job;
   } catch (const Json::exception&) {
-    return Fail(ErrorKind::kInternal, "the supervisor in the background died before the job ran");
+    return Fail(ErrorKind::kInternal, "the supervisor in the background died before the job ran")
+        .WithHint("the kernel kills it where a cgroup allows less memory than the job has: see `dmesg`");
   }
 }
 

@@ -100,6 +100,10 @@ class Filler {
       bytes = bytes.subspan(given.bytes);
       if (given.error == 0) continue;
       const bool elsewhere = given.error == ENOENT || given.error == EINVAL;
+      if (given.error == ESRCH) {
+        return Fail(ErrorKind::kIo, "the job was killed while its memory was brought back")
+            .WithHint("the kernel does that where a cgroup allows less memory than the job has: see `dmesg`");
+      }
       if (given.error != EEXIST && !elsewhere) {
         return FailErrno(given.error, fmt::format("cannot give a process its page at {:x}", address));
       }

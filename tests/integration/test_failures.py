@@ -133,6 +133,19 @@ def test_job_exits_in_the_drain(subject, holdfast, seed):
     holdfast.verify()
 
 
+def test_processes_with_threads_end_meanwhile(subject, holdfast):
+    """The first thread of a process that ends may be gone when the job is stopped, and the others not yet."""
+    job = subject("thread_exit_storm").run()
+    for _ in range(30):
+        job.checkpoint()
+    job.assert_untouched()
+    job.kill()
+    job.resume()
+    job.wait_rounds(3)
+    job.assert_good()
+    holdfast.verify()
+
+
 def test_job_killed_in_the_drain(subject, holdfast, seed):
     chance = random.Random(seed)
     for turn in range(6):
@@ -426,6 +439,75 @@ def oom_kills(folder):
                 if line.startswith("oom_kill "):
                     return int(line.split()[1])
     return 0
+
+
+def reading_cgroup(name, directory, bytes_per_second):
+    """A cgroup (v1) whose processes read no faster from the disk of `directory`."""
+    folder = pathlib.Path("/sys/fs/cgroup/blkio") / name
+    device = os.stat(directory).st_dev
+    try:
+        folder.mkdir()
+        (folder / "blkio.throttle.read_bps_device").write_text(f"{os.major(device)}:{os.minor(device)} {bytes_per_second}")
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+        pytest.skip(f"no reading can be slowed down here: {error}")
+    return folder
+
+
+def forget_pages(directory):
+    """What is in the page cache of its files."""
+    for path in directory.iterdir():
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def test_lazy_resume_from_a_slow_disk(subject, holdfast):
+    """The job runs long before its memory is read; a snapshot waits for it."""
+    job = subject("random_memory", 16).run()
+    job.wait_rounds(1)
+    job.checkpoint()
+    job.kill()
+    folder = reading_cgroup(f"holdfast-test-{holdfast.mark[:12]}", holdfast.store, 2 << 20)
+
+    def remove():
+        job.kill()
+        world.wait_until(lambda: not (folder / "cgroup.procs").read_text().split(), "the cgroup to be empty")
+        folder.rmdir()
+
+    holdfast.cleanups.callback(remove)
+    forget_pages(holdfast.store / "segments")
+    job.resume(None, "--lazy", preexec_fn=lambda: (folder / "cgroup.procs").write_text(str(os.getpid())))
+    filling = holdfast.store / "jobs" / job.name / "filling"
+    assert filling.read_text() != "filled\n"
+    job.checkpoint()
+    assert filling.read_text() == "filled\n"
+    job.wait_rounds(3)
+    job.assert_good()
+
+
+@pytest.mark.parametrize("memory", ["--lazy", "--eager"])
+def test_resume_where_a_cgroup_allows_less_memory(memory, subject, holdfast):
+    """The kernel kills whom it likes. The job is gone then, never wrong, and comes back where there is enough."""
+    job = subject("memory_churn", "all", 150).run()
+    job.wait_rounds(1)
+    job.checkpoint()
+    job.kill()
+    folder = memory_cgroup(f"holdfast-test-{holdfast.mark[:12]}", 100 << 20)
+    answer = holdfast.run(
+        "resume", job.name, "--detach", memory, "--json", preexec_fn=lambda: (folder / "cgroup.procs").write_text(str(os.getpid()))
+    )
+    if answer.status != 0:
+        assert "memory" in answer.error["message"] + answer.error["hint"], str(answer)
+    world.wait_until(lambda: not (folder / "cgroup.procs").read_text().split(), "the cgroup to be empty")
+    assert oom_kills(folder) > 0
+    folder.rmdir()
+    assert holdfast.row(job.name)["state"] != "running"
+    job.resume(None, memory)
+    job.wait_rounds(2)
+    job.assert_good()
+    holdfast.verify()
 
 
 def test_little_memory_left_in_the_cgroup(subject, holdfast):

@@ -1,4 +1,5 @@
-"""Programs that people run, killed with -9 and resumed, several times on one lineage.
+"""Programs that people run, killed with -9 and resumed, several times on one lineage (cycling.py says how; more often with
+HOLDFAST_TEST_CYCLES, as tests/soak/real_programs does).
 
 Some know themselves what has to be true and say so (Program: they report as tests/programs/subject.h does); the others
 come to an end, and what they leave behind has to be what an undisturbed run leaves (Batch). scripts/install-test-subjects
@@ -17,7 +18,8 @@ import subprocess
 import conftest
 import pytest
 import world
-from harness import ROOT, Subject
+from cycling import KEPT, Batch, Cycles, Lineage, Program
+from harness import ROOT
 from world import wait_until
 
 SUBJECTS = pathlib.Path(__file__).with_name("subjects")
@@ -32,97 +34,6 @@ def need(*programs, modules=()):
         code = f"import importlib.util, sys; sys.exit(not importlib.util.find_spec('{module}'))"
         if subprocess.run([PYTHON, "-c", code], check=False).returncode != 0:
             pytest.skip(f"{PYTHON} has no {module} (scripts/install-test-subjects)")
-
-
-class Program(Subject):
-    """A subject from somewhere else than tests/programs: its directory comes after the words that start it."""
-
-    def __init__(self, holdfast, name, words, *arguments):
-        self.holdfast, self.name = holdfast, name
-        self.directory = holdfast.directory / name
-        self.directory.mkdir()
-        self.command = [*map(str, words), str(self.directory), *map(str, arguments)]
-        self.pid = self.supervisor = None
-
-    def assert_alright(self, rounds=3):
-        """It lives, finds itself right, and nothing is left in it or beside it."""
-        self.wait_rounds(rounds)
-        assert world.is_alive(self.pid), f"{self.name} is dead: {world.read_status(self.pid)}"
-        self.holdfast.assert_nothing_left(self.pid, self.supervisor, at_once=False)
-
-    def cycle(self, meanwhile=None):
-        """Checkpoint, some more work that gets lost, kill -9 for all, `meanwhile`, resume."""
-        self.assert_alright()
-        self.checkpoint()
-        self.assert_alright()
-        self.kill()
-        self.assert_good()
-        if meanwhile:
-            meanwhile()
-        self.resume()
-        self.assert_alright()
-
-
-class Batch:
-    """A program that comes to an end by itself, in a folder of its own."""
-
-    def __init__(self, holdfast, name, command, folder, progress=None, env=None):
-        self.holdfast, self.name, self.command, self.folder, self.env = holdfast, name, command, folder, env
-        self.progress = progress or (lambda: self.log("stdout").count(b"\n"))
-        self.pid = self.supervisor = None
-        self.kills = 0
-
-    def log(self, stream):
-        with contextlib.suppress(FileNotFoundError):
-            return (self.holdfast.store / "jobs" / self.name / f"{stream}.log").read_bytes()
-        return b""
-
-    def said(self):
-        """Its whole stdout and stderr."""
-        answer = self.holdfast.run("logs", self.name)
-        assert answer.status == 0, str(answer)
-        return answer.out, answer.err
-
-    def run(self):
-        started = self.holdfast.run_detached(self.name, *self.command, cwd=self.folder, env=self.env)
-        self.pid, self.supervisor = started["pid"], started["supervisor_pid"]
-
-    def wait_progress(self, wanted):
-        def far_enough():
-            assert world.is_alive(self.pid), f"{self.name} has ended at {self.progress()}, before {wanted}: {self.said()}"
-            return self.progress() >= wanted
-
-        wait_until(far_enough, lambda: f"{self.name} to get to {wanted}, it is at {self.progress()}")
-
-    def cycle(self, at, lost):
-        """A checkpoint from `at` on, kill -9 for all after `lost` more, resume: what was lost has to be done again. (Where
-        a checkpoint takes long it may come to its end instead, which is lost as well.)"""
-        self.wait_progress(at)
-        report = self.holdfast.checkpoint(self.name)
-        wanted = self.progress() + lost
-        wait_until(lambda: self.progress() >= wanted or not world.is_alive(self.pid), f"{self.name} to get to {wanted}")
-        if world.is_alive(self.pid):
-            self.kill()
-        else:
-            wait_until(lambda: self.holdfast.row(self.name)["state"] == "exited", f"the end of {self.name} to be noticed")
-        self.resume()
-        return report
-
-    def kill(self):
-        self.kills += 1
-        world.kill_tree(self.pid, also=[self.supervisor])
-
-    def resume(self):
-        report = self.holdfast.resume(self.name)
-        assert report["files_put_back"], f"what was done after the freeze has left no trace: {report}"
-        self.pid, self.supervisor = report["pid"], report["supervisor_pid"]
-
-    def finish(self):
-        """Its exit status."""
-        assert self.kills > 0, "it has never been killed in the middle"
-        wait_until(lambda: self.holdfast.row(self.name)["state"] == "exited", f"{self.name} to end", interval=0.2)
-        self.holdfast.assert_nothing_left(self.pid, at_once=False)
-        return self.holdfast.row(self.name)["exit_status"]
 
 
 def run_undisturbed(command, folder, env=None):
@@ -142,6 +53,11 @@ def run_undisturbed(command, folder, env=None):
 
 
 @pytest.fixture
+def cycles(seed):
+    return Cycles(int(os.environ.get("HOLDFAST_TEST_CYCLES", 3)), seed)
+
+
+@pytest.fixture
 def folders(holdfast):
     """Where the undisturbed run works, and where the job does: the command is the same to the letter in both."""
     made = holdfast.directory / "undisturbed", holdfast.directory / "disturbed"
@@ -155,24 +71,24 @@ def folders(holdfast):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
-def test_pytorch_training(workers, holdfast, folders):
-    """Every loss and the checksum of all weights to the last bit; with workers, samples come through shared memory. The
+def test_pytorch_training(workers, holdfast, folders, cycles):
+    """Every loss and the checksum of all weights to the last bit; with workers, samples come through shared memory. Each
     third cycle goes back over the end of an epoch, where the workers have ended and taken their directories with them."""
     need(modules=["torch"])
+    steps = 60 + 36 * cycles.count
     command = [PYTHON, ROOT / "examples/training/train.py", "--workers", workers, "--layers", 1, "--batch", 2]
-    command += ["--steps", 110, "--steps-per-epoch", 24]
+    command += ["--steps", steps, "--steps-per-epoch", 24]
     env = {"TMPDIR": str(holdfast.directory)}
     expected = run_undisturbed(command, folders[0], env)
-    assert len(expected[0].splitlines()) == 112 and expected[0].splitlines()[-1].startswith("done: weights ")
+    assert len(expected[0].splitlines()) == steps + 2 and expected[0].splitlines()[-1].startswith("done: weights ")
 
     job = Batch(holdfast, "train", command, folders[1], env=env)
     job.run()
-    reports = [job.cycle(at, lost) for at, lost in ((5, 3), (9, 3), (13, 13), (28, 3), (33, 3))]
-    assert max(report["processes"] for report in reports) == 1 + workers
+    for cycle in cycles:
+        job.cycle(cycle, 5 + 20 * cycle.number, 24 if cycle.number % 3 == 2 else 3)
+    assert job.most_processes == 1 + workers
     assert job.finish() == 0
     assert job.said() == expected
-    assert [row["snapshot"] for row in holdfast.ok("snapshots", "train")] == [f"train@{number}" for number in range(1, 6)]
-    holdfast.verify()
 
 
 # Databases
@@ -186,7 +102,7 @@ def test_pytorch_training(workers, holdfast, folders):
         pytest.param("--appendonly no --save 1 10", id="dumps"),  # a child that writes one is nearly always there
     ],
 )
-def test_redis_under_load(kept_by, holdfast):
+def test_redis_under_load(kept_by, holdfast, cycles):
     """Every reply is compared with a model, over connections that outlive everything; and the files are right too."""
     need("redis-server")
     options = kept_by.split()
@@ -194,8 +110,9 @@ def test_redis_under_load(kept_by, holdfast):
         options += ["--save", ""]
     job = Program(holdfast, "redis", [PYTHON, SUBJECTS / "redis_load.py"], *options)
     job.run()
-    for _ in range(3):
-        job.cycle()
+    for cycle in cycles:
+        job.cycle(cycle)
+    job.assert_lineage()
 
     (job.directory / "finish").touch()
     wait_until(lambda: holdfast.row(job.name)["state"] == "exited", lambda: f"the end of it: {job.said('bad')}", interval=0.1)
@@ -215,13 +132,11 @@ def look_at_rows(path):
 
 
 @pytest.mark.parametrize("journal", ["wal", "delete"])
-def test_sqlite_writer(journal, holdfast):
+def test_sqlite_writer(journal, holdfast, cycles):
     """Rows committed before the snapshot are there, those after it are not, whatever lies about in journals."""
     job = Program(holdfast, "sqlite", [PYTHON, SUBJECTS / "sqlite_writer.py"], journal)
     path = job.directory / "rows.db"
     job.run()
-    job.cycle()  # leaves a journal that belongs to a later state of the database
-    job.cycle()
 
     def somebody_else_writes():
         assert look_at_rows(path) >= 40 * job.round
@@ -229,7 +144,9 @@ def test_sqlite_writer(journal, holdfast):
             database.execute("update rows set content = x'00'")
             database.execute("insert into rows select number + 1000000, 0, content from rows")
 
-    job.cycle(somebody_else_writes)
+    for cycle in cycles:  # each leaves a journal that belongs to a later state of the database
+        job.cycle(cycle, somebody_else_writes if cycle.number % 3 == 2 else None)
+    job.assert_lineage()
     job.kill()
     assert look_at_rows(path) >= 40 * job.round
 
@@ -255,7 +172,7 @@ def built():
 
 
 @pytest.mark.parametrize("collector", ["G1", "Serial"])
-def test_java_heap(collector, holdfast, built):
+def test_java_heap(collector, holdfast, built, cycles):
     need("java", "javac")
     classes = built("Heap.java", ["javac", "-d", "."], "Heap.class").parent
     options = ["-Xmx128m", f"-XX:+Use{collector}GC", f"-XX:ErrorFile={holdfast.directory}/java-%p.log", "-cp", classes]
@@ -263,37 +180,40 @@ def test_java_heap(collector, holdfast, built):
     job.run()
     # What a JVM that is killed leaves behind in /tmp.
     holdfast.cleanups.callback(pathlib.Path(f"/tmp/hsperfdata_root/{job.pid_inside}").unlink, missing_ok=True)
-    for _ in range(3):
-        job.cycle()
+    for cycle in cycles:
+        job.cycle(cycle)
+    job.assert_lineage()
 
 
-def test_go_heap(holdfast, built):
+def test_go_heap(holdfast, built, cycles):
     go = shutil.which("go", path=f"{os.environ['PATH']}:/usr/local/go/bin")
     if not go:
         pytest.skip("there is no go (scripts/install-test-subjects)")
     job = Program(holdfast, "go", [built("heap.go", [go, "build", "-o", "heap"], "heap")])
     job.run()
-    for _ in range(3):
-        job.cycle()
+    for cycle in cycles:
+        job.cycle(cycle)
+    job.assert_lineage()
 
 
-def test_node_server_with_a_live_connection(holdfast):
+def test_node_server_with_a_live_connection(holdfast, cycles):
     """One connection, for good, between the server and a client process that checks every answer."""
     need("node")
     job = Program(holdfast, "node", ["node", SUBJECTS / "server.js"])
     job.run()
-    for _ in range(3):
-        job.cycle()
+    for cycle in cycles:
+        job.cycle(cycle)
+    job.assert_lineage()
 
 
 # Jupyter
 
 
-class Kernel:
+class Kernel(Lineage):
     """A Jupyter kernel as a job, and clients that know its connection file."""
 
     def __init__(self, holdfast):
-        self.holdfast = holdfast
+        self.holdfast, self.name = holdfast, "kernel"
         self.file = holdfast.directory / "kernel.json"
         import jupyter_client
 
@@ -303,7 +223,7 @@ class Kernel:
         jupyter_client.connect.write_connection_file(str(self.file), ip="127.0.0.1", key=b"secret", **ports)
         command = [PYTHON, "-m", "ipykernel_launcher", "-f", self.file]
         home = {"HOME": str(holdfast.directory), "IPYTHONDIR": str(holdfast.directory / "ipython")}
-        started = holdfast.run_detached("kernel", *command, env=home)
+        started = holdfast.run_detached(self.name, *command, options=("--keep", KEPT), env=home)
         self.pid, self.supervisor = started["pid"], started["supervisor_pid"]
 
     @contextlib.contextmanager
@@ -319,11 +239,11 @@ class Kernel:
         finally:
             client.stop_channels()
 
-    def checkpoint_kill_resume(self):
-        self.holdfast.checkpoint("kernel")
-        world.kill_tree(self.pid, also=[self.supervisor])
-        resumed = self.holdfast.resume("kernel")
-        self.pid, self.supervisor = resumed["pid"], resumed["supervisor_pid"]
+    def cycle(self, cycle):
+        self.snapshot()
+        self.snapshot()
+        self.kill()
+        self.restart(cycle)
 
 
 def wait_for_answer(client):
@@ -381,47 +301,49 @@ def check_notebook(client, seen):
     wait_until(lambda: int(value_of(client, "ticks")) > before, "the kernel's thread to go on")
 
 
-def test_jupyter_kernel(kernel):
+def test_jupyter_kernel(kernel, cycles):
     """The client has gone at the checkpoint, as one that is closed for the night; another comes after the restart. A cell
     that was running runs to its end."""
     seen = []
     with kernel.client() as client:
         value_of(client, "1", NOTEBOOK)
         check_notebook(client, seen)
-    for cycle in range(3):
+    for cycle in cycles:
         with kernel.client() as client:
             before = int(value_of(client, "len(steps)"))
             client.execute("for _ in range(300):\n    steps.append(len(steps))\n    time.sleep(0.005)\n")
-        kernel.checkpoint_kill_resume()
+        kernel.cycle(cycle)
         with kernel.client() as client:
             check_notebook(client, seen)
             assert value_of(client, "steps == list(range(len(steps))), len(steps)") == f"(True, {before + 300})"
+    kernel.assert_lineage()
 
 
-def test_jupyter_kernel_with_a_client_that_stays(kernel):
+def test_jupyter_kernel_with_a_client_that_stays(kernel, cycles):
     """The client is outside of the job: its connections die with the kernel, it makes them anew by itself, as ever with
     ZeroMQ. The kernel comes back with connections to nobody, which must not disturb it."""
     seen = []
     with kernel.client() as client:
         value_of(client, "1", NOTEBOOK)
         check_notebook(client, seen)
-        for _ in range(2):
-            kernel.checkpoint_kill_resume()
+        for cycle in cycles:
+            kernel.cycle(cycle)
             wait_for_answer(client)
             check_notebook(client, seen)
+    kernel.assert_lineage()
 
 
 # Batch programs: the same bytes
 
 
-def make_reads(folder):
-    """A reference of two sequences and reads of it with errors, as FASTA and FASTQ."""
+def make_reads(folder, count):
+    """A reference of two sequences and `count` reads of it with errors, as FASTA and FASTQ."""
     chance = random.Random(1)
     reference = "".join(chance.choices("ACGT", k=400_000))
     (folder / "reference.fa").write_text(f">one\n{reference[:250_000]}\n>two\n{reference[250_000:]}\n")
     complement = str.maketrans("ACGT", "TGCA")
     with open(folder / "reads.fq", "w") as reads:
-        for number in range(45_000):
+        for number in range(count):
             start = chance.randrange(len(reference) - 150)
             read = reference[start : start + 150]
             read = list(read[::-1].translate(complement) if number % 2 else read)
@@ -431,10 +353,10 @@ def make_reads(folder):
 
 
 @pytest.mark.slow
-def test_bwa_and_samtools(holdfast, folders):
+def test_bwa_and_samtools(holdfast, folders, cycles):
     """Reads are mapped and sorted, by two programs and a pipe; the sorting spills to temporary files."""
     need("bwa", "samtools")
-    make_reads(folders[0])
+    make_reads(folders[0], 15_000 * cycles.count)
     run_undisturbed(["bwa", "index", "reference.fa"], folders[0])
     for file in folders[0].iterdir():
         shutil.copy(file, folders[1])
@@ -444,8 +366,8 @@ def test_bwa_and_samtools(holdfast, folders):
 
     job = Batch(holdfast, "reads", command, folders[1], progress=lambda: job.log("stderr").count(b"] Processed "))
     job.run()
-    for at in (6, 13, 20):
-        job.cycle(at, 3)
+    for cycle in cycles:
+        job.cycle(cycle, 6 + 9 * cycle.number, 3)
     assert job.finish() == 0, job.said()
     for result in ("sorted.bam", "sorted.bam.bai"):
         assert (folders[1] / result).read_bytes() == (folders[0] / result).read_bytes(), f"{result} is another"
@@ -453,11 +375,12 @@ def test_bwa_and_samtools(holdfast, folders):
 
 
 @pytest.mark.slow
-def test_ngspice(holdfast, folders):
+def test_ngspice(holdfast, folders, cycles):
     """A simulation that writes its points as it goes and in the end their number at the file's beginning."""
     need("ngspice")
+    circuit = (SUBJECTS / "ring.cir").read_text().replace("7u", f"{3 * cycles.count}u")
     for folder in folders:
-        shutil.copy(SUBJECTS / "ring.cir", folder)
+        (folder / "ring.cir").write_text(circuit)
     command = ["ngspice", "-b", "-r", "out.raw", "ring.cir"]
     run_undisturbed(command, folders[0])
     points = [re.sub(rb"\nDate: [^\n]*", b"", (folders[0] / "out.raw").read_bytes(), count=1)]
@@ -468,19 +391,20 @@ def test_ngspice(holdfast, folders):
 
     job = Batch(holdfast, "ring", command, folders[1], progress)
     job.run()
-    for at in (500_000, 1_500_000, 2_500_000):
-        job.cycle(at, 300_000)
+    for cycle in cycles:
+        job.cycle(cycle, 500_000 + 1_500_000 * cycle.number, 300_000)
     assert job.finish() == 0, job.said()
     points.append(re.sub(rb"\nDate: [^\n]*", b"", (folders[1] / "out.raw").read_bytes(), count=1))
     assert points[0] == points[1], "the simulation has come to other points"
 
 
 @pytest.mark.slow
-def test_yosys(holdfast, folders):
+def test_yosys(holdfast, folders, cycles):
     """Logic synthesis: many small allocations. What is written, and what is said, to the byte."""
     need("yosys")
     script = "read_verilog filter.v; design -save source; "
-    for width in range(10, 16):
+    widths = range(10, 10 + 2 * cycles.count)
+    for width in widths:
         script += f"design -load source; chparam -set W {width} top; synth -noabc -flatten -top top; write_verilog out-{width}.v; "
     command = ["yosys", "-Q", "-T", "-p", script]
     for folder in folders:
@@ -490,23 +414,23 @@ def test_yosys(holdfast, folders):
     lines = expected[0].count("\n")
     job = Batch(holdfast, "synthesis", command, folders[1])
     job.run()
-    for part in (0.1, 0.25, 0.4):
-        job.cycle(int(part * lines), lines // 20)
+    for cycle in cycles:
+        job.cycle(cycle, int((0.1 + 0.5 * cycle.number / cycles.count) * lines), lines // (10 * cycles.count))
     assert job.finish() == 0, job.said()
     assert job.said() == expected
-    for width in range(10, 16):
+    for width in widths:
         assert (folders[1] / f"out-{width}.v").read_bytes() == (folders[0] / f"out-{width}.v").read_bytes()
 
 
 @pytest.mark.slow
-def test_shell_pipeline(holdfast, folders):
+def test_shell_pipeline(holdfast, folders, cycles):
     """Whatever was on its way in pipes, a named one too, arrives once."""
-    command = [SUBJECTS / "pipeline.sh", 1400]
+    command = [SUBJECTS / "pipeline.sh", 500 * cycles.count]
     expected = run_undisturbed(command, folders[0])
     job = Batch(holdfast, "pipeline", command, folders[1], progress=lambda: job.log("stderr").count(b"\n"))
     job.run()
-    for at in (8, 20, 32):
-        job.cycle(at, 4)
+    for cycle in cycles:
+        job.cycle(cycle, 8 + 12 * cycle.number, 4)
     assert job.finish() == 0, job.said()
     assert job.said() == expected
     for result in ("sorted.gz", "counted"):
@@ -527,12 +451,12 @@ def test_temporary_files_that_the_job_removes(holdfast, folders):
     job.run()
     job.wait_progress(20000)
     assert list(folders[1].glob("sort*")), "it has not spilled"
-    holdfast.checkpoint("sort")
+    job.snapshot()
     (folders[1] / "on").touch()
     job.wait_progress(55000)
     wait_until(lambda: not list(folders[1].glob("sort*")), "the temporary files to be removed")
     job.kill()
-    job.resume()
+    job.restart_lazily()
     (folders[1] / "further").touch()
     assert job.finish() == 3
     assert job.said()[0].splitlines() == sorted(map(str, range(1, 60001)))
