@@ -233,8 +233,8 @@ double PredictTwinMs(uint64_t small_page_bytes, uint64_t huge_page_bytes) {
          static_cast<double>(huge_page_bytes) / kHugeBytesPerMs;
 }
 
-Result<PreCopied> PreCopy(const JobTree& tree, const Manifest* parent, PendingSnapshot& pending,
-                          const CheckpointOptions& options) {
+Result<PreCopied> PreCopy(const JobTree& tree, const Manifest* parent, SharedMemoryCapture& shared,
+                          PendingSnapshot& pending, const CheckpointOptions& options) {
   PreCopied report;
   std::vector<KeptTracking::Task> kept;
   if (options.tracking != nullptr) {
@@ -243,12 +243,18 @@ Result<PreCopied> PreCopy(const JobTree& tree, const Manifest* parent, PendingSn
   }
   if (options.capture != CaptureWay::kAuto && options.capture != CaptureWay::kPreCopy) return report;
   if (options.progress != nullptr) options.progress->Phase("pre-copy", tree.resident_bytes);
+  const bool always = options.capture == CaptureWay::kPreCopy;
+  SharedMemoryCapture::Prepared prepared =
+      TRY(shared.PrepareRunning(tree.pids, pending, always, options.progress));
+  report.stopped_ms += prepared.stopped_ms;
+  report.bytes += prepared.bytes;
+  std::erase_if(kept,
+                [&prepared](const KeptTracking::Task& task) { return prepared.confused.contains(task.pid); });
   for (const pid_t pid : tree.pids) {
     const Result<std::vector<Mapping>> mappings = ReadMaps(pid);
     const Result<ProcessStatus> status = ReadStatus(pid);
     if (!mappings || !status || HasInvisibleWriters(*mappings)) continue;
     const pid_t pid_in_namespace = status->namespace_pids.back();
-    const bool always = options.capture == CaptureWay::kPreCopy;
     if (const int spared = Spared(parent, pid_in_namespace); spared > 0 && !always) {
       report.spared[pid_in_namespace] = spared - 1;
       continue;
