@@ -37,9 +37,31 @@ PageRun PlaceOf(const SharedUse& use, uint64_t start, uint64_t end) {
   return {use.offset + (start - use.start), end - start};
 }
 
-bool IsPartOf(const SharedUse& part, const SharedUse& whole) {
-  return part.pid == whole.pid && part.inode == whole.inode && part.start >= whole.start &&
-         part.end <= whole.end && part.offset == whole.offset + (part.start - whole.start);
+// The parts of `use` that lie in `others` of the same process, in order: the same object at the same places.
+// How mappings are cut up changes with every mprotect.
+std::vector<PageRun> Common(const SharedUse& use, const std::vector<SharedUse>& others) {
+  std::vector<PageRun> common;
+  for (const SharedUse& other : others) {
+    const uint64_t start = std::max(use.start, other.start);
+    const uint64_t end = std::min(use.end, other.end);
+    if (other.inode != use.inode || start >= end) continue;
+    if (PlaceOf(other, start, end).address != PlaceOf(use, start, end).address) continue;
+    common.push_back({start, end - start});
+  }
+  return Ordered(std::move(common));
+}
+
+// The rest of `use`, as places in the object.
+std::vector<PageRun> PlacesBeside(const SharedUse& use, const std::vector<PageRun>& parts) {
+  std::vector<PageRun> places;
+  for (const PageRun& run : LeftOf({{use.start, use.end - use.start}}, parts)) {
+    places.push_back(PlaceOf(use, run.address, run.address + run.bytes));
+  }
+  return places;
+}
+
+void Append(std::vector<PageRun>& runs, const std::vector<PageRun>& more) {
+  runs.insert(runs.end(), more.begin(), more.end());
 }
 
 // The uses that `mappings` of a process make of one object.
@@ -52,18 +74,15 @@ std::vector<SharedUse> UsesIn(const std::vector<Mapping>& mappings, pid_t pid, u
   return uses;
 }
 
-// Whether `use` is mapped, all of it and as it was.
-bool IsStillThere(const std::vector<Mapping>& mappings, const SharedUse& use) {
-  uint64_t reached = use.start;
-  for (const SharedUse& now : UsesIn(mappings, use.pid, use.inode)) {
-    if (now.end <= reached || now.start > reached) continue;
-    if (now.offset + (reached - now.start) != use.offset + (reached - use.start)) return false;
-    reached = now.end;
-  }
-  return reached >= use.end;
-}
-
 constexpr uint64_t kStretchBytesMax = 128 * kMiB;
+
+// Nothing: the process has ended. What it had mapped will not be there at the freeze, and count as written.
+Result<std::optional<PagemapScanner>> OpenScanner(pid_t pid) {
+  Result<PagemapScanner> scanner = PagemapScanner::Open(pid);
+  if (scanner) return std::optional(*std::move(scanner));
+  if (scanner.error().kind == ErrorKind::kNotFound) return std::optional<PagemapScanner>();
+  return std::move(scanner).error();
+}
 
 struct Stretch {
   SharedUse use;
@@ -133,7 +152,9 @@ struct SharedTracking::Impl {
   void NoteWhatIsGone(pid_t pid, Tracked& task) {
     const Result<std::vector<Mapping>> mappings = ReadMaps(pid);
     for (const SharedUse& use : task.uses) {
-      if (!mappings || !IsStillThere(*mappings, use)) task.confused = true;
+      const bool there =
+          mappings && PlacesBeside(use, Common(use, UsesIn(*mappings, pid, use.inode))).empty();
+      if (!there) task.confused = true;
     }
   }
 
@@ -186,15 +207,18 @@ Result<std::set<uint64_t>> SharedTracking::MappedElsewhere(const std::set<uint64
   std::set<uint64_t> elsewhere;
   for (const pid_t pid : TRY(ReadAllProcesses())) {
     const Result<std::vector<Mapping>> mappings = ReadMaps(pid);
-    if (!mappings && mappings.error().kind == ErrorKind::kNotFound) continue;
+    // Ended; or of another user namespace than ours and the job's. Anonymous memory comes from a parent, and
+    // an exec leaves it behind: whoever shares some with the job is ours to look at, as the job itself is.
+    const bool is_nobody = !mappings && (mappings.error().kind == ErrorKind::kNotFound ||
+                                         mappings.error().kind == ErrorKind::kPermission);
+    if (is_nobody) continue;
     if (!mappings) return Error(mappings.error());
     const auto task = impl_->tasks.find(pid);
     for (const Mapping& mapping : *mappings) {
       if (!IsSharedMemory(mapping) || !inodes.contains(mapping.inode)) continue;
       const SharedUse use{pid, mapping.inode, mapping.start, mapping.end, mapping.offset};
-      const bool known = task != impl_->tasks.end() &&
-                         std::any_of(task->second.uses.begin(), task->second.uses.end(),
-                                     [&use](const SharedUse& one) { return IsPartOf(use, one); });
+      const bool known =
+          task != impl_->tasks.end() && PlacesBeside(use, Common(use, task->second.uses)).empty();
       if (!known) elsewhere.insert(mapping.inode);
     }
   }
@@ -203,8 +227,9 @@ Result<std::set<uint64_t>> SharedTracking::MappedElsewhere(const std::set<uint64
 
 Result<void> SharedTracking::Protect() {
   for (auto& [pid, task] : impl_->tasks) {
-    const PagemapScanner scanner = TRY(PagemapScanner::Open(pid));
-    for (const SharedUse& use : task.uses) TRY(scanner.ProtectPlaces(use.start, use.end));
+    const std::optional<PagemapScanner> scanner = TRY(OpenScanner(pid));
+    if (!scanner) continue;
+    for (const SharedUse& use : task.uses) TRY(scanner->ProtectPlaces(use.start, use.end));
     const std::lock_guard lock(impl_->mutex);
     impl_->NoteWhatIsGone(pid, task);
   }
@@ -214,10 +239,11 @@ Result<void> SharedTracking::Protect() {
 Result<std::vector<PageRun>> SharedTracking::ProtectWritten(uint64_t inode) {
   std::vector<PageRun> written;
   for (auto& [pid, task] : impl_->tasks) {
-    const PagemapScanner scanner = TRY(PagemapScanner::Open(pid));
+    const std::optional<PagemapScanner> scanner = TRY(OpenScanner(pid));
+    if (!scanner) continue;
     for (const SharedUse& use : task.uses) {
       if (use.inode != inode) continue;
-      for (const PageRegion& region : TRY(scanner.Protect(use.start, use.end))) {
+      for (const PageRegion& region : TRY(scanner->Protect(use.start, use.end))) {
         written.push_back(PlaceOf(use, region.start, region.end));
       }
     }
@@ -230,10 +256,11 @@ Result<std::vector<PageRun>> SharedTracking::ProtectWritten(uint64_t inode) {
 Result<uint64_t> SharedTracking::WrittenBytes(uint64_t inode) const {
   std::vector<PageRun> written;
   for (const auto& [pid, task] : impl_->tasks) {
-    const PagemapScanner scanner = TRY(PagemapScanner::Open(pid));
+    const std::optional<PagemapScanner> scanner = TRY(OpenScanner(pid));
+    if (!scanner) continue;
     for (const SharedUse& use : task.uses) {
       if (use.inode != inode) continue;
-      for (const PageRegion& region : TRY(scanner.Unprotected(use.start, use.end))) {
+      for (const PageRegion& region : TRY(scanner->Unprotected(use.start, use.end))) {
         written.push_back(PlaceOf(use, region.start, region.end));
       }
     }
@@ -260,21 +287,11 @@ Result<std::optional<std::vector<PageRun>>> SharedTracking::FindWritten(uint64_t
   for (const SharedUse& use : uses) uses_now[use.pid].push_back(use);
 
   for (const auto& [pid, task] : impl_->tasks) {
-    std::vector<PageRun> gone;  // by address: parts of tracked mappings that are not there any more
     for (const SharedUse& tracked : task.uses) {
       if (tracked.inode != inode) continue;
       if (task.lost) return std::optional<std::vector<PageRun>>();
-      std::vector<PageRun> there;
-      for (const SharedUse& now : uses_now[pid]) {
-        const uint64_t start = std::max(now.start, tracked.start);
-        const uint64_t end = std::min(now.end, tracked.end);
-        if (start >= end || now.offset + (start - now.start) != tracked.offset + (start - tracked.start))
-          continue;
-        there.push_back({start, end - start});
-      }
-      for (const PageRun& run : LeftOf({{tracked.start, tracked.end - tracked.start}}, Ordered(there))) {
-        written.push_back(PlaceOf(tracked, run.address, run.address + run.bytes));
-      }
+      // What is not there any more has taken its marks with it.
+      Append(written, PlacesBeside(tracked, Common(tracked, uses_now[pid])));
       for (const PageRun& run : task.discarded) {
         const uint64_t start = std::max(run.address, tracked.start);
         const uint64_t end = std::min(run.address + run.bytes, tracked.end);
@@ -282,30 +299,16 @@ Result<std::optional<std::vector<PageRun>>> SharedTracking::FindWritten(uint64_t
       }
     }
   }
-  for (const auto& [pid, all] : uses_now) {
-    if (all.empty()) continue;
-    const auto task = impl_->tasks.find(pid);
-    std::optional<PagemapScanner> scanner;
-    for (const SharedUse& use : all) {
-      // Parts of it that were not protected: grown since, or a mapping that has come since.
-      std::vector<PageRun> protected_runs;
-      if (task != impl_->tasks.end()) {
-        for (const SharedUse& tracked : task->second.uses) {
-          const uint64_t start = std::max(use.start, tracked.start);
-          const uint64_t end = std::min(use.end, tracked.end);
-          if (start >= end || tracked.inode != inode) continue;
-          if (!scanner) scanner.emplace(TRY(PagemapScanner::Open(pid)));
-          // A new one in the place of a tracked one.
-          if (!TRY(scanner->IsRegistered(start))) continue;
-          if (use.offset + (start - use.start) != tracked.offset + (start - tracked.start)) continue;
-          protected_runs.push_back({start, end - start});
-          for (uint64_t at = start; at < end; at += kStretchBytesMax) {
-            stretches.push_back({use, at, std::min(end, at + kStretchBytesMax)});
-          }
-        }
-      }
-      for (const PageRun& run : LeftOf({{use.start, use.end - use.start}}, Ordered(protected_runs))) {
-        written.push_back(PlaceOf(use, run.address, run.address + run.bytes));
+  for (const SharedUse& use : uses) {
+    // What was not protected: it has grown, or come since; also in the place of a tracked one.
+    const auto task = impl_->tasks.find(use.pid);
+    std::vector<PageRun> marked;
+    if (task != impl_->tasks.end()) marked = Common(use, task->second.uses);
+    if (!marked.empty() && !TRY(TRY(PagemapScanner::Open(use.pid)).IsRegistered(use.start))) marked.clear();
+    Append(written, PlacesBeside(use, marked));
+    for (const PageRun& run : marked) {
+      for (uint64_t at = run.address; at < run.address + run.bytes; at += kStretchBytesMax) {
+        stretches.push_back({use, at, std::min(run.address + run.bytes, at + kStretchBytesMax)});
       }
     }
   }
@@ -325,7 +328,7 @@ Result<std::optional<std::vector<PageRun>>> SharedTracking::FindWritten(uint64_t
         return {};
       },
       threads));
-  for (const std::vector<PageRun>& part : parts) written.insert(written.end(), part.begin(), part.end());
+  for (const std::vector<PageRun>& part : parts) Append(written, part);
   return std::optional(Ordered(std::move(written)));
 }
 
