@@ -202,11 +202,21 @@ Result<std::vector<Extent>> DrainRunning(pid_t pid, const std::vector<PageRun>& 
 
 Result<std::vector<Extent>> DrainStaged(const StagedMemory& staged, PendingSnapshot& pending,
                                         const std::function<bool(uint64_t address)>& keep_zeros) {
-  std::vector<Extent> extents;
+  std::vector<StagedRange> pieces;
   for (const StagedRange& range : staged.ranges()) {
-    TRY(StoreStretch(range.address, range.bytes, range.huge, keep_zeros(range.address), pending, extents));
+    for (size_t done = 0; done < range.bytes.size();) {
+      const uint64_t to_boundary = kChunkBytes - (range.address + done) % kChunkBytes;
+      const size_t length = std::min<uint64_t>(range.bytes.size() - done, to_boundary);
+      pieces.push_back({range.address + done, range.bytes.subspan(done, length), range.huge});
+      done += length;
+    }
   }
-  return extents;
+  std::vector<std::vector<Extent>> parts(pieces.size());
+  TRY(ParallelFor(pieces.size(), [&](size_t i) {
+    const StagedRange& piece = pieces[i];
+    return StoreStretch(piece.address, piece.bytes, piece.huge, keep_zeros(piece.address), pending, parts[i]);
+  }));
+  return Join(parts);
 }
 
 void SortExtents(std::vector<Extent>& extents) {

@@ -62,7 +62,9 @@ class SharersRun {
           processes += use.start <= sharers_.address() && use.end > sharers_.address() ? 1 : 0;
         if (processes < RestlessSharers::kProcesses) continue;
         inode_ = object.inode;
-        file_.emplace(SharedObjectFile::Open(object).value());
+        Result<SharedObjectFile> file = SharedObjectFile::Open(object);
+        if (!file) continue;  // the mapping has been cut up meanwhile
+        file_.emplace(*std::move(file));
         return true;
       }
       std::this_thread::sleep_for(std::chrono::milliseconds(2));

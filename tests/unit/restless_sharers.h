@@ -159,27 +159,30 @@ class RestlessSharers {
         madvise(At(start), bytes, MADV_REMOVE);
         if (chance.Below(2) != 0) static_cast<void>(*reinterpret_cast<volatile uint64_t*>(start));
         break;
-      case 9:
-        munmap(At(tail), std::min(bytes, first_ + kBytes - tail));
+      case 9: {
+        const uint64_t from = chance.Below(2) != 0 ? tail : first_ + kKeptPages * kPageBytes;
+        munmap(At(from), first_ + kBytes - from);
         break;
-      case 10:  // a second mapping of it all
-        mremap(At(first_), 0, kBytes, MREMAP_MAYMOVE | MREMAP_FIXED, At(second_));
-        WriteOrNot(second_ + page * kPageBytes, chance);
+      }
+      case 10: {  // a second mapping of it all, for a moment or for longer
+        const bool stays = chance.Below(2) != 0;
+        const uint64_t place = stays ? second_ : second_ + kBytes;
+        mremap(At(first_), 0, kBytes, MREMAP_MAYMOVE | MREMAP_FIXED, At(place));
+        WriteTo(place + page * kPageBytes, chance);
+        if (!stays) munmap(At(place), kBytes);
         break;
+      }
       case 11:
         munmap(At(second_), kBytes);
         break;
       case 12:  // grows back
-        mremap(At(first_), kPageBytes, kBytes, 0);
         mremap(At(first_), kKeptPages * kPageBytes, kBytes, 0);
         WriteOrNot(start, chance);
         break;
       case 13:  // grows, is written to where it has grown, and shrinks again
-        munmap(At(tail), first_ + kBytes - tail);
-        if (mremap(At(first_), movable * kPageBytes, kBytes, 0) == MAP_FAILED) break;
+        if (mremap(At(first_), kKeptPages * kPageBytes, kBytes, 0) == MAP_FAILED) break;
         WriteTo(tail, chance);
-        mremap(At(first_), kBytes, movable * kPageBytes, 0);
-        mremap(At(first_), movable * kPageBytes, kBytes, 0);
+        mremap(At(first_), kBytes, kKeptPages * kPageBytes, 0);
         break;
       case 14:
         Fork(chance, false);
