@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/units.h"
+#include "linux/run_apart.h"
 #include "linux/stopped_process.h"
 #include "memory/drain.h"
 #include "memory/known_pages.h"
@@ -49,13 +50,14 @@ class TaskPreCopy {
       : pid_(pid), pending_(pending), options_(options), report_(report) {}
 
   Result<void> Begin() {
-    {
-      const Stopwatch stopped;
+    const Stopwatch stopped;
+    const Result<void> begun = RunApart([this]() -> Result<void> {
       const StoppedProcess process = TRY(StoppedProcess::Stop(pid_, kStopMillisecondsMax));
       tracking_.emplace(TRY(WriteTracking::Begin(pid_, process)));
-      TRY(tracking_->Register(TRY(ReadMaps(pid_))));
-      report_.stopped_ms += stopped.ElapsedMs();
-    }
+      return tracking_->Register(TRY(ReadMaps(pid_)));
+    });
+    report_.stopped_ms += stopped.ElapsedMs();
+    TRY(begun);
     return Arm();
   }
 

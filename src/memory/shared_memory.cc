@@ -15,6 +15,7 @@
 #include "base/page.h"
 #include "base/parallel.h"
 #include "base/units.h"
+#include "linux/run_apart.h"
 #include "linux/stopped_process.h"
 #include "memory/known_pages.h"
 #include "memory/write_tracking.h"
@@ -25,6 +26,9 @@ namespace {
 // Less than this is copied in the freeze before a stop for tracking it would be over.
 constexpr uint64_t kTrackedBytesMin = 32 * kMiB;
 constexpr uint64_t kPreCopiedBytesMin = 4 * kMiB;
+// What has changed in an object that is not tracked from snapshot to snapshot is told, and stored, by blocks
+// of this size: smaller ones follow the changes more closely, and compress less.
+constexpr uint64_t kBlockBytes = 32 * kKiB;
 constexpr int kStopMillisecondsMax = 1000;
 constexpr int kRoundsMax = 3;
 constexpr uint64_t kRoomBytesMin = 8 * kMiB;
@@ -48,7 +52,7 @@ std::vector<PageRun> Pieces(const std::vector<PageRun>& runs) {
   std::vector<PageRun> pieces;
   for (const PageRun& run : runs) {
     for (uint64_t at = run.address; at < EndOf(run);) {
-      const uint64_t next = std::min(EndOf(run), (at / limits::kBlockBytesMax + 1) * limits::kBlockBytesMax);
+      const uint64_t next = std::min(EndOf(run), (at / kBlockBytes + 1) * kBlockBytes);
       pieces.push_back({at, next - at});
       at = next;
     }
@@ -59,17 +63,17 @@ std::vector<PageRun> Pieces(const std::vector<PageRun>& runs) {
 // Calls work(i, buffer) for i in [0, count), some MiB at a time for each thread.
 Result<void> ForEachPiece(size_t count,
                           const std::function<Result<void>(size_t, std::span<std::byte>)>& work) {
-  constexpr size_t kPiecesAtATime = 16;
-  constexpr size_t kPiecesPerThreadMin = 64;  // below this a thread costs more than it brings
+  constexpr size_t kPiecesAtATime = 64;
+  constexpr size_t kPiecesPerThreadMin = 256;  // below this a thread costs more than it brings
   const size_t batches = (count + kPiecesAtATime - 1) / kPiecesAtATime;
   const auto threads = static_cast<unsigned>(std::clamp<size_t>(count / kPiecesPerThreadMin, 1, CoreCount()));
   return ParallelFor(
       batches,
       [&](size_t batch) -> Result<void> {
-        thread_local const auto buffer = std::make_unique<std::byte[]>(limits::kBlockBytesMax);
+        thread_local const auto buffer = std::make_unique<std::byte[]>(kBlockBytes);
         const size_t end = std::min(count, (batch + 1) * kPiecesAtATime);
         for (size_t i = batch * kPiecesAtATime; i < end; ++i) {
-          TRY(work(i, {buffer.get(), limits::kBlockBytesMax}));
+          TRY(work(i, {buffer.get(), kBlockBytes}));
         }
         return {};
       },
@@ -89,7 +93,7 @@ Result<bool> ChangesTooFast(const SharedObjectFile& file) {
   const size_t samples = std::min(pieces.size(), kSamplesMax);
   std::vector<Hash128> hashes(samples);
   std::vector<bool> changed(samples, false);
-  std::vector<std::byte> buffer(limits::kBlockBytesMax);
+  std::vector<std::byte> buffer(kBlockBytes);
   const auto look = [&](bool first) -> Result<double> {
     size_t count = 0;
     for (size_t i = 0; i < samples; ++i) {
@@ -222,7 +226,7 @@ Result<void> SharedMemoryCapture::Register(const std::vector<FoundObject>& found
       const std::vector<SharedUse> now = UsesNow(mappings, inodes, pid);
       return now.empty() ? Result<void>() : tracking_->Register(pid, process, now);
     };
-    const Result<void> registered = in_stop();
+    const Result<void> registered = RunApart(in_stop);
     prepared.stopped_ms += stopped.ElapsedMs();
     if (registered) {
       tracked_pids_.insert(pid);
@@ -373,7 +377,8 @@ Result<std::vector<SharedObject>> SharedMemoryCapture::Drain(PendingSnapshot& pe
     SharedObject shared;
     shared.id = object.inode;
     shared.name = object.name;
-    shared.extents = TRY(DrainStaged(object.staged, pending, [](uint64_t) { return false; }));
+    shared.extents = TRY(DrainStaged(
+        object.staged, pending, [](uint64_t) { return false; }, kBlockBytes));
     object.staged = StagedMemory();
     for (const Extent& extent : object.known) {
       if (extent.block != kZeroBlock) shared.extents.push_back(extent);
