@@ -16,13 +16,13 @@ SOURCE = pathlib.Path(__file__).resolve().parent / "programs" / "dirtier.c"
 class Dirtier:
     """The supervisor goes on tracking its writes between two checkpoints."""
 
-    def __init__(self, holdfast, directory, mebibytes):
+    def __init__(self, holdfast, directory, mebibytes, kind="private"):
         self.holdfast, self.store, self.bytes = holdfast, holdfast.new_store("dirtier"), mebibytes * machine.MIB
         program, self.fifo, self.shift = directory / "dirtier", directory / "fifo", 0
         subprocess.run(["cc", "-O2", "-o", program, SOURCE], check=True)
         self.fifo.unlink(missing_ok=True)  # of one before
         os.mkfifo(self.fifo)
-        command = ("--", str(program), str(mebibytes), str(self.fifo))
+        command = ("--", str(program), str(mebibytes), str(self.fifo), kind)
         out, _ = holdfast.run("run", "--json", "--detach", "--name", holdfast_run.JOB, *command, store=self.store)
         self.pid = json.loads(out)["pid"]
         self.log = self.store / "jobs" / holdfast_run.JOB / "stdout.log"

@@ -1,6 +1,6 @@
-// Memory of which a share is written to on demand: dirtier MEBIBYTES FIFO. Each line "N S" written to FIFO:
-// one write to every page of N runs of 16 pages, spread evenly over the memory (S shifts them), then a '.' on
-// stdout.
+// Memory of which a share is written to on demand: dirtier MEBIBYTES FIFO private|shared. Each line "N S"
+// written to FIFO: one write to every page of N runs of 16 pages, spread evenly over the memory (S shifts
+// them), then a '.' on stdout.
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,9 +10,10 @@
 enum { kPage = 4096, kRun = 16 };
 
 int main(int argc, char** argv) {
-  if (argc != 3) return 2;
+  if (argc != 4) return 2;
   size_t bytes = strtoul(argv[1], NULL, 10) << 20;
-  char* memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  int kind = argv[3][0] == 's' ? MAP_SHARED : MAP_PRIVATE;
+  char* memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, kind | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED || madvise(memory, bytes, MADV_NOHUGEPAGE) != 0) return 1;
   uint64_t state = 88172645463325252ull;
   for (size_t at = 0; at < bytes; at += 8) {

@@ -108,6 +108,21 @@ void Correct(criu_image::Vma& vma, const MappingDetail& detail) {
 
 }  // namespace
 
+Result<std::vector<SharedPlace>> ParseSharedPlaces(std::string_view mm_image) {
+  // criu/include/image.h: VMA_ANON_SHARED, VMA_AREA_SYSVIPC.
+  constexpr uint32_t kAnonymousShared = 1 << 8;
+  constexpr uint32_t kSysV = 1 << 10;
+  const ImageRecords records = TRY(ImageRecords::Parse(mm_image, "mm image"));
+  criu_image::Memory memory;
+  TRY(records.Get(0, memory));
+  std::vector<SharedPlace> places;
+  for (const criu_image::Vma& vma : memory.vmas()) {
+    if ((vma.status() & kAnonymousShared) == 0 || (vma.status() & kSysV) != 0) continue;
+    places.push_back({vma.start(), vma.shared_id()});
+  }
+  return places;
+}
+
 Result<std::string> CorrectMappingFlags(std::string_view mm_image,
                                         const std::vector<MappingDetail>& mappings) {
   ImageRecords records = TRY(ImageRecords::Parse(mm_image, "mm image"));

@@ -47,6 +47,13 @@ struct ProcessTreeEntry {
 };
 Result<std::vector<ProcessTreeEntry>> ParseProcessTree(std::string_view image);
 
+// mm-PID.img: where a process maps anonymous shared memory.
+struct SharedPlace {
+  uint64_t address = 0;
+  uint64_t object = 0;  // SharedObject::id
+};
+Result<std::vector<SharedPlace>> ParseSharedPlaces(std::string_view mm_image);
+
 // mm-PID.img with the flags that `mappings` show (madvise, mlock, grows-down, no-reserve). CRIU takes them
 // from smaps.
 Result<std::string> CorrectMappingFlags(std::string_view mm_image,

@@ -140,10 +140,10 @@ Result<AddressSpace> DrainTask(CapturedTask& task, const PreCopied& precopied, P
   return space;
 }
 
-Result<Drained> Drain(Captured& captured, const PreCopied& precopied, PendingSnapshot& pending,
-                      const CheckpointOptions& options) {
+Result<Drained> Drain(Captured& captured, SharedMemoryCapture& shared, const PreCopied& precopied,
+                      PendingSnapshot& pending, const CheckpointOptions& options) {
   Drained drained;
-  uint64_t total = captured.shared.bytes();
+  uint64_t total = shared.bytes();
   for (const CapturedTask& task : captured.tasks) {
     const bool tracked = precopied.tasks.contains(task.pid);
     total += tracked ? task.captured_bytes : task.info.resident_bytes;
@@ -157,8 +157,8 @@ Result<Drained> Drain(Captured& captured, const PreCopied& precopied, PendingSna
   for (CapturedTask& task : captured.tasks) {
     drained.address_spaces.push_back(TRY(DrainTask(task, precopied, pending, advanced, options.progress)));
   }
-  const uint64_t shared_bytes = captured.shared.bytes();
-  drained.shared_objects = TRY(captured.shared.Drain(pending));
+  const uint64_t shared_bytes = shared.bytes();
+  drained.shared_objects = TRY(shared.Drain(pending));
   drained.bytes_captured = done + shared_bytes + precopied.bytes;
   return drained;
 }
@@ -292,11 +292,13 @@ Result<Manifest> TakeSnapshot(Store& store, const CheckpointOptions& options) {
   file_options.began_ms = began_ms;
   const std::unique_ptr<FileCapture> files = TRY(FileCapture::Prepare(tree.pids, *pending, file_options));
 
-  PreCopied precopied = TRY(PreCopy(tree, parent ? &*parent : nullptr, *pending, options));
+  SharedMemoryCapture shared;
+  PreCopied precopied = TRY(PreCopy(tree, parent ? &*parent : nullptr, shared, *pending, options));
 
   Phase(options, "freeze");
-  FrozenJob job(options, tree, precopied, *pending, *files, images, criu);
+  FrozenJob job(options, tree, precopied, *pending, shared, *files, images, criu);
   Captured captured = TRY(job.CaptureAndRelease());
+  shared.EndTracking();
   if (options.progress != nullptr) {
     options.progress->Note("the job stood still for " +
                            FormatMilliseconds(captured.freeze_ms + precopied.stopped_ms));
@@ -317,7 +319,7 @@ Result<Manifest> TakeSnapshot(Store& store, const CheckpointOptions& options) {
   }
   manifest.processes.insert(manifest.processes.end(), captured.zombies.begin(), captured.zombies.end());
   manifest.figures.capture = NameCapture(captured, &manifest.figures.capture_reason);
-  Drained drained = TRY(Drain(captured, precopied, *pending, options));
+  Drained drained = TRY(Drain(captured, shared, precopied, *pending, options));
   manifest.address_spaces = std::move(drained.address_spaces);
   manifest.shared_objects = std::move(drained.shared_objects);
   manifest.images = TRY(StoreImages(images.path(), *pending, corrections.details));

@@ -44,14 +44,22 @@ Result<Fd> MemoryFile(const std::string& text) {
   return fd;
 }
 
-// They stay as they are while their parents stand still.
-Result<std::vector<ProcessInfo>> FindZombies(const std::vector<pid_t>& pids) {
-  std::vector<ProcessInfo> zombies;
+struct AliveAndDead {
+  std::vector<pid_t> alive;          // our pids
+  std::vector<ProcessInfo> zombies;  // they stay as they are while their parents stand still
+};
+
+Result<AliveAndDead> TellApart(const std::vector<pid_t>& pids) {
+  AliveAndDead all;
   for (const pid_t pid : pids) {
     const ProcessStatus status = TRY(ReadStatus(pid));
-    if (status.zombie()) zombies.push_back(TRY(DescribeProcess(status, status.namespace_pids.back())));
+    if (status.zombie()) {
+      all.zombies.push_back(TRY(DescribeProcess(status, status.namespace_pids.back())));
+    } else {
+      all.alive.push_back(pid);
+    }
   }
-  return zombies;
+  return all;
 }
 
 // Of a job that is known by another name, or to another store: what is still to come would be zeros.
@@ -68,12 +76,13 @@ Result<void> RefuseMissingMemory(pid_t pid, const std::vector<MappingDetail>& de
 }  // namespace
 
 FrozenJob::FrozenJob(const CheckpointOptions& options, JobTree tree, PreCopied& precopied,
-                     PendingSnapshot& pending, FileCapture& files, const ScratchDirectory& images,
-                     const CriuInstallation& criu)
+                     PendingSnapshot& pending, SharedMemoryCapture& shared, FileCapture& files,
+                     const ScratchDirectory& images, const CriuInstallation& criu)
     : options_(options),
       tree_(std::move(tree)),
       precopied_(precopied),
       pending_(pending),
+      shared_(shared),
       files_(files),
       images_(images),
       criu_(criu) {}
@@ -167,7 +176,6 @@ Result<PluginReplyKind> FrozenJob::OnTask(PluginMessage& message) {
   task.mappings = TRY(ReadMaps(task.pid));
   task.status = TRY(ReadStatus(task.pid));
   task.info = TRY(Describe(task));
-  TRY(captured_.shared.CaptureFrozen(task.pid, task.mappings));
   TRY(ComposeSmapsOf(task));
   if (const auto tracked = precopied_.tasks.find(task.pid); tracked != precopied_.tasks.end()) {
     TRY(FindWritten(task, tracked->second));
@@ -175,7 +183,10 @@ Result<PluginReplyKind> FrozenJob::OnTask(PluginMessage& message) {
   const std::optional<std::string> why_copy = WhyCopy(task);
   captured_.tasks.push_back(std::move(task));
   CapturedTask& stored = captured_.tasks.back();
-  if (!why_copy) return PluginReplyKind::kMakeTwin;
+  if (!why_copy) {
+    shared_.BeforeTwin(stored.pid);
+    return PluginReplyKind::kMakeTwin;
+  }
   stored.reason = *why_copy;
   TRY(CopyFrozen(stored));
   return PluginReplyKind::kCopied;
@@ -200,15 +211,17 @@ Result<ProcessInfo> FrozenJob::Describe(const CapturedTask& task) {
   return info;
 }
 
-// What belongs to the tree and not to one task: the files, with every process standing still.
+// What belongs to the tree and not to one task: files and shared memory, with every process standing still.
 Result<void> FrozenJob::CaptureOnce(pid_t pid) {
   if (std::exchange(captured_once_, true)) return {};
   cgroup_headroom_ = CgroupMemoryHeadroom(pid);
   if (options_.ask_frozen) captured_.annotations = options_.ask_frozen();
   tree_.pids = TRY(ReadTree(pid));
-  captured_.zombies = TRY(FindZombies(tree_.pids));
+  AliveAndDead all = TRY(TellApart(tree_.pids));
+  captured_.zombies = std::move(all.zombies);
   // Both look at every descriptor of every process.
   const std::jthread finder([this] { captured_.pipes = FindPipes(tree_.pids); });
+  TRY(shared_.CaptureFrozen(all.alive));
   return files_.CaptureFrozen(tree_.pids);
 }
 

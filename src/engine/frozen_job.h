@@ -47,9 +47,8 @@ struct CapturedTask {
 
 struct Captured {
   std::vector<CapturedTask> tasks;
-  std::vector<ProcessInfo> zombies;  // have ended and were not waited for: no memory, only a status
-  SharedMemoryCapture shared;
-  std::vector<ExternalResource> pipes;             // that lead outside
+  std::vector<ProcessInfo> zombies;     // have ended and were not waited for: no memory, only a status
+  std::vector<ExternalResource> pipes;  // that lead outside
   std::map<std::string, std::string> annotations;  // CheckpointOptions::ask_frozen
   double freeze_ms = 0;
   uint64_t bytes_stored_frozen = 0;  // by CopyFrozen, straight into the store
@@ -58,7 +57,8 @@ struct Captured {
 class FrozenJob {
  public:
   FrozenJob(const CheckpointOptions& options, JobTree tree, PreCopied& precopied, PendingSnapshot& pending,
-            FileCapture& files, const ScratchDirectory& images, const CriuInstallation& criu);
+            SharedMemoryCapture& shared, FileCapture& files, const ScratchDirectory& images,
+            const CriuInstallation& criu);
   // Freezes, describes, captures, releases. Everything the machine holds of it is in the result; on error
   // nothing is.
   Result<Captured> CaptureAndRelease();
@@ -87,6 +87,7 @@ class FrozenJob {
   JobTree tree_;
   PreCopied& precopied_;
   PendingSnapshot& pending_;
+  SharedMemoryCapture& shared_;
   FileCapture& files_;
   const ScratchDirectory& images_;
   const CriuInstallation& criu_;

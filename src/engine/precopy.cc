@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/units.h"
+#include "linux/run_apart.h"
 #include "linux/stopped_process.h"
 #include "memory/drain.h"
 #include "memory/known_pages.h"
@@ -49,13 +50,14 @@ class TaskPreCopy {
       : pid_(pid), pending_(pending), options_(options), report_(report) {}
 
   Result<void> Begin() {
-    {
-      const Stopwatch stopped;
+    const Stopwatch stopped;
+    const Result<void> begun = RunApart([this]() -> Result<void> {
       const StoppedProcess process = TRY(StoppedProcess::Stop(pid_, kStopMillisecondsMax));
       tracking_.emplace(TRY(WriteTracking::Begin(pid_, process)));
-      TRY(tracking_->Register(TRY(ReadMaps(pid_))));
-      report_.stopped_ms += stopped.ElapsedMs();
-    }
+      return tracking_->Register(TRY(ReadMaps(pid_)));
+    });
+    report_.stopped_ms += stopped.ElapsedMs();
+    TRY(begun);
     return Arm();
   }
 
@@ -233,8 +235,8 @@ double PredictTwinMs(uint64_t small_page_bytes, uint64_t huge_page_bytes) {
          static_cast<double>(huge_page_bytes) / kHugeBytesPerMs;
 }
 
-Result<PreCopied> PreCopy(const JobTree& tree, const Manifest* parent, PendingSnapshot& pending,
-                          const CheckpointOptions& options) {
+Result<PreCopied> PreCopy(const JobTree& tree, const Manifest* parent, SharedMemoryCapture& shared,
+                          PendingSnapshot& pending, const CheckpointOptions& options) {
   PreCopied report;
   std::vector<KeptTracking::Task> kept;
   if (options.tracking != nullptr) {
@@ -243,12 +245,18 @@ Result<PreCopied> PreCopy(const JobTree& tree, const Manifest* parent, PendingSn
   }
   if (options.capture != CaptureWay::kAuto && options.capture != CaptureWay::kPreCopy) return report;
   if (options.progress != nullptr) options.progress->Phase("pre-copy", tree.resident_bytes);
+  const bool always = options.capture == CaptureWay::kPreCopy;
+  SharedMemoryCapture::Prepared prepared =
+      TRY(shared.PrepareRunning(tree.pids, pending, always, options.progress));
+  report.stopped_ms += prepared.stopped_ms;
+  report.bytes += prepared.bytes;
+  std::erase_if(kept,
+                [&prepared](const KeptTracking::Task& task) { return prepared.confused.contains(task.pid); });
   for (const pid_t pid : tree.pids) {
     const Result<std::vector<Mapping>> mappings = ReadMaps(pid);
     const Result<ProcessStatus> status = ReadStatus(pid);
     if (!mappings || !status || HasInvisibleWriters(*mappings)) continue;
     const pid_t pid_in_namespace = status->namespace_pids.back();
-    const bool always = options.capture == CaptureWay::kPreCopy;
     if (const int spared = Spared(parent, pid_in_namespace); spared > 0 && !always) {
       report.spared[pid_in_namespace] = spared - 1;
       continue;

@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "engine/engine.h"
 #include "engine/job_tree.h"
+#include "memory/shared_memory.h"
 #include "memory/write_tracking.h"
 #include "store/store.h"
 
@@ -43,8 +44,8 @@ double PredictTwinMs(uint64_t small_page_bytes, uint64_t huge_page_bytes);
 // Goes on with options.tracking where there is something, and uses it up; `parent`: the snapshot that
 // `pending` has as its parent, or null. Errors are those of the store and Ctrl-C. A process that cannot be
 // tracked is none: it is captured whole.
-Result<PreCopied> PreCopy(const JobTree& tree, const Manifest* parent, PendingSnapshot& pending,
-                          const CheckpointOptions& options);
+Result<PreCopied> PreCopy(const JobTree& tree, const Manifest* parent, SharedMemoryCapture& shared,
+                          PendingSnapshot& pending, const CheckpointOptions& options);
 
 // For the next checkpoint, which finds it in its parent.
 void RecordSpared(const PreCopied& precopied, std::map<std::string, std::string>& facts);

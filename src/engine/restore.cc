@@ -39,6 +39,7 @@
 #include "linux/proc.h"
 #include "linux/ready_breakpoints.h"
 #include "memory/fill.h"
+#include "memory/shared_fill.h"
 
 namespace holdfast {
 namespace {
@@ -138,7 +139,7 @@ class Restart {
   }
 
   Result<RestoreReport> Run(const CriuInstallation& criu, const ScratchDirectory& images,
-                            const CriuPages& pages) {
+                            const RebuiltImages& rebuilt) {
     PluginServer server = TRY(PluginServer::Listen(images.path()));
     // Should we die, CRIU must not: it ends at our plugin's next question, and the half restored tree with
     // it.
@@ -164,7 +165,7 @@ class Restart {
     const ReadyBreakpoints ready;
     RestoredProcesses restored = TRY(RestoredProcesses::Await());
     Subprocess child = TRY(StartCriu(command));
-    Result<void> served = Serve(server, child, pages);
+    Result<void> served = Serve(server, child, rebuilt);
     // Its processes and its end of the line die with CRIU: when it was killed, what we met is an echo of
     // that.
     constexpr int kLastMilliseconds = 100;
@@ -205,7 +206,7 @@ class Restart {
     return null;
   }
 
-  Result<void> Serve(PluginServer& server, const Subprocess& criu, const CriuPages& pages) {
+  Result<void> Serve(PluginServer& server, const Subprocess& criu, const RebuiltImages& rebuilt) {
     for (;;) {
       std::optional<PluginMessage> message =
           TRY(server.Next(criu.pidfd(), limits::kCriuDumpSecondsMax * 1000));
@@ -215,7 +216,7 @@ class Restart {
         continue;
       }
       const RestoredTask task{message->pid, message->request.pid, server, criu.pidfd()};
-      Result<void> completed = Complete(task, pages);
+      Result<void> completed = Complete(task, rebuilt);
       if (completed) completed = GiveAdviceAgain(task);
       if (!completed) {
         (void)server.Reply(PluginReplyKind::kAbort);
@@ -226,13 +227,17 @@ class Restart {
   }
 
   // What CRIU leaves to us in a process that is otherwise there, and stopped. The root comes first.
-  Result<void> Complete(const RestoredTask& task, const CriuPages& pages) {
+  Result<void> Complete(const RestoredTask& task, const RebuiltImages& rebuilt) {
     if (report_.root_pid == 0) {
       report_.root_pid = task.pid;
       if (options_.before_it_runs) TRY(options_.before_it_runs(task.pid));
     }
     BindThreads(task);
-    return Fill(task, pages);
+    for (const SharedMemoryPlace& place : rebuilt.shared) {
+      if (place.pid != task.pid_in_namespace) continue;
+      TRY(FillSharedObject(task.pid, place.address, *place.object, manifest_, blocks_));
+    }
+    return Fill(task, rebuilt.pages);
   }
 
   Result<void> GiveAdviceAgain(const RestoredTask& task) {
@@ -337,7 +342,7 @@ Result<RestoreReport> Restore(const Store& store, const Manifest& manifest, cons
     TRY(RefuseTakenPids(manifest, TRY(ReadProcessTree(manifest, *blocks))));
   const ScratchDirectory images = TRY(ScratchDirectory::Make(store, "restore"));
   Phase(options, "images");
-  const CriuPages pages = TRY(RebuildImages(images.path(), manifest, *blocks));
+  const RebuiltImages rebuilt = TRY(RebuildImages(images.path(), manifest, *blocks));
   std::vector<std::string> files_put_back;
   Phase(options, "files");
   if (!options.keep_files) files_put_back = TRY(PutBack(manifest, *blocks, options));
@@ -353,7 +358,7 @@ Result<RestoreReport> Restore(const Store& store, const Manifest& manifest, cons
   std::optional<std::vector<IpAddress>> network;
   if (options.private_network) network = TRY(AddressesOf(manifest, *blocks));
   RestoreReport report = TRY(Restart(store, manifest, *blocks, options, std::move(mounts), std::move(network))
-                                 .Run(criu, images, pages));
+                                 .Run(criu, images, rebuilt));
   report.files_put_back = std::move(files_put_back);
   report.restart_ms = total.ElapsedMs();
   return report;

@@ -205,6 +205,28 @@ Result<void> WriteTaskPages(const std::string& directory, const Manifest& manife
   return WriteWholeFile(directory + "/" + name, SerializePagemap(pagemap));
 }
 
+// Where anonymous shared memory is mapped. What is not in there is no anonymous memory, or nobody's.
+Result<std::vector<SharedMemoryPlace>> FindSharedPlaces(const Manifest& manifest, const BlockReader& blocks,
+                                                        const std::vector<ProcessTreeEntry>& tree) {
+  std::map<uint64_t, SharedMemoryPlace> places;
+  for (const ProcessTreeEntry& process : tree) {
+    if (SpaceOf(manifest, process.pid) == nullptr) continue;  // a zombie
+    const std::vector<std::byte> image =
+        TRY(ReadImage(manifest, blocks, fmt::format("mm-{}.img", process.pid)));
+    for (const SharedPlace& place : TRY(ParseSharedPlaces(AsText(image)))) {
+      places.try_emplace(place.object, SharedMemoryPlace{process.pid, place.address, nullptr});
+    }
+  }
+  std::vector<SharedMemoryPlace> of_objects;
+  for (const SharedObject& object : manifest.shared_objects) {
+    const auto place = places.find(object.id);
+    if (place == places.end()) continue;
+    of_objects.push_back(place->second);
+    of_objects.back().object = &object;
+  }
+  return of_objects;
+}
+
 Result<void> WriteSharedObject(const std::string& directory, const Manifest& manifest,
                                const BlockReader& blocks, const SharedObject& object) {
   const std::string name = fmt::format("pagemap-shmem-{}.img", object.id);
@@ -223,8 +245,8 @@ Result<void> WriteSharedObject(const std::string& directory, const Manifest& man
 
 }  // namespace
 
-Result<CriuPages> RebuildImages(const std::string& directory, const Manifest& manifest,
-                                const BlockReader& blocks) {
+Result<RebuiltImages> RebuildImages(const std::string& directory, const Manifest& manifest,
+                                    const BlockReader& blocks) {
   for (const ImageFile& image : manifest.images) {
     if (image.name.find('/') != std::string::npos || image.name.starts_with('.')) {
       return Fail(ErrorKind::kCorrupt, fmt::format("'{}' is no name of a CRIU image", image.name));
@@ -232,7 +254,8 @@ Result<CriuPages> RebuildImages(const std::string& directory, const Manifest& ma
     const std::vector<std::byte> bytes = TRY(blocks.ReadBlob(image.content));
     TRY(WriteWholeFile(directory + "/" + image.name, AsText(bytes)));
   }
-  CriuPages pages;
+  RebuiltImages rebuilt;
+  CriuPages& pages = rebuilt.pages;
   const std::vector<ProcessTreeEntry> tree = TRY(ReadProcessTree(manifest, blocks));
   for (const ProcessTreeEntry& process : tree) {
     if (SpaceOf(manifest, process.pid) == nullptr) continue;  // a zombie
@@ -247,10 +270,14 @@ Result<CriuPages> RebuildImages(const std::string& directory, const Manifest& ma
   for (const auto& [pid, addresses] : pages.by_task) {
     TRY(WriteTaskPages(directory, manifest, blocks, pid, addresses));
   }
+  rebuilt.shared = TRY(FindSharedPlaces(manifest, blocks, tree));
   for (const SharedObject& object : manifest.shared_objects) {
-    TRY(WriteSharedObject(directory, manifest, blocks, object));
+    const bool is_filled =
+        std::any_of(rebuilt.shared.begin(), rebuilt.shared.end(),
+                    [&object](const SharedMemoryPlace& one) { return one.object == &object; });
+    if (!is_filled) TRY(WriteSharedObject(directory, manifest, blocks, object));
   }
-  return pages;
+  return rebuilt;
 }
 
 }  // namespace holdfast

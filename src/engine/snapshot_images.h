@@ -24,9 +24,21 @@ struct CriuPages {
   std::map<pid_t, std::set<uint64_t>> by_task;  // page addresses
 };
 
+// Anonymous shared memory is left empty by CRIU: where a process maps an object, so that it can be filled.
+struct SharedMemoryPlace {
+  pid_t pid = 0;  // as the job sees it
+  uint64_t address = 0;
+  const SharedObject* object = nullptr;  // the manifest's
+};
+
+struct RebuiltImages {
+  CriuPages pages;
+  std::vector<SharedMemoryPlace> shared;  // one for each object that is left empty
+};
+
 // Writes the image directory for `criu restore`.
-Result<CriuPages> RebuildImages(const std::string& directory, const Manifest& manifest,
-                                const BlockReader& blocks);
+Result<RebuiltImages> RebuildImages(const std::string& directory, const Manifest& manifest,
+                                    const BlockReader& blocks);
 
 Result<std::vector<ProcessTreeEntry>> ReadProcessTree(const Manifest& manifest, const BlockReader& blocks);
 

@@ -38,6 +38,8 @@ static_assert(sizeof(KernelRegion) == 24 && sizeof(KernelScan) == 96);
 
 constexpr unsigned long kPagemapScan = _IOWR('f', 16, KernelScan);
 
+constexpr uint64_t kProtectMatching = 1;  // PM_SCAN_WP_MATCHING
+
 constexpr uint64_t kNoMemory = kPageFile | kPageZeroFrame;  // the file's own page, the shared page of zeros
 
 // An entry of /proc/PID/pagemap, Documentation/admin-guide/mm/pagemap.rst: present (63), swapped (62), and
@@ -154,10 +156,27 @@ Result<std::vector<PageRegion>> PagemapScanner::UnprotectedPages(uint64_t start,
 // What is there is asked for, though it costs the short way: on that one the kernel would leave marks in
 // empty places, too.
 Result<std::vector<PageRegion>> PagemapScanner::Protect(uint64_t start, uint64_t end) const {
-  constexpr uint64_t kProtectMatching = 1;  // PM_SCAN_WP_MATCHING
   return Pages(
       start, end,
       {.flags = kProtectMatching, .all_of = kPageWritten, .returned = kPageHuge | kPageSwapped | kNoMemory});
+}
+
+// Asked for nothing in return, the kernel takes the short way, on which it leaves marks in empty places.
+Result<void> PagemapScanner::ProtectPlaces(uint64_t start, uint64_t end) const {
+  while (start < end) {
+    KernelScan scan{};
+    scan.size = sizeof scan;
+    scan.flags = kProtectMatching;
+    scan.start = start;
+    scan.end = end;
+    scan.category_mask = kPageWritten;
+    if (ioctl(fd_.get(), kPagemapScan, &scan) < 0) {
+      return FailErrno(fmt::format("PAGEMAP_SCAN of {:x}-{:x}", start, end));
+    }
+    if (scan.walk_end <= start) break;
+    start = scan.walk_end;
+  }
+  return {};
 }
 
 Result<bool> PagemapScanner::HasProtected(uint64_t start, uint64_t end) const {

@@ -57,6 +57,9 @@ class PagemapScanner {
   // Protects every page in registered mappings of [start, end) that is there, the shared page of zeros
   // (kPageZeroFrame) too, and returns those that were not protected before; no write in between is missed.
   Result<std::vector<PageRegion>> Protect(uint64_t start, uint64_t end) const;
+  // Protects all of [start, end) in registered mappings, places without a page too: the page that comes there
+  // is protected until it is written to. Page tables are made for it, 2 MiB for each GiB.
+  Result<void> ProtectPlaces(uint64_t start, uint64_t end) const;
   // Whether there are protected pages in [start, end), whatever mapping that is.
   Result<bool> HasProtected(uint64_t start, uint64_t end) const;
 

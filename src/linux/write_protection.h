@@ -3,6 +3,8 @@
 // of us, and nothing stops when we die: the kernel takes the protection away with the last descriptor.
 #pragma once
 
+#include <linux/userfaultfd.h>
+
 #include <cstdint>
 #include <utility>
 
@@ -13,9 +15,12 @@ namespace holdfast {
 
 class WriteProtection {
  public:
+  // kOfOthers: who forks with a registered mapping, or moves, discards or unmaps a part of one, waits until
+  // that has been read (needs CAP_SYS_PTRACE).
+  enum class Events { kNone, kOfOthers };
   // `userfaultfd`: new, of the address space that is meant (it may be another process's). kUnsupported when
   // the kernel cannot do it.
-  static Result<WriteProtection> Enable(Fd userfaultfd);
+  static Result<WriteProtection> Enable(Fd userfaultfd, Events events = Events::kNone);
 
   // Of one mapping, idempotent. Protects nothing yet (PagemapScanner::ProtectWritten does). False: the kernel
   // does not take this kind of mapping.
@@ -25,6 +30,10 @@ class WriteProtection {
   // With a descriptor that was enabled, and released, before.
   static WriteProtection Continue(Fd userfaultfd) { return WriteProtection(std::move(userfaultfd)); }
   Fd Release() && { return std::move(fd_); }
+
+  int descriptor() const { return fd_.get(); }
+  // The next event. False: there is none. A descriptor that a fork brings is the caller's.
+  bool Read(uffd_msg& into) const;
 
  private:
   explicit WriteProtection(Fd fd) : fd_(std::move(fd)) {}

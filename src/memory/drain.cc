@@ -44,11 +44,12 @@ std::vector<Chunk> Split(const std::vector<PageRun>& runs) {
 // Stores one stretch of memory in blocks that begin at multiples of their size, so that the same memory in
 // another snapshot falls into the same blocks.
 Result<void> StoreStretch(uint64_t address, std::span<const std::byte> bytes, bool huge, bool keep_zeros,
-                          PendingSnapshot& pending, std::vector<Extent>& extents) {
+                          PendingSnapshot& pending, std::vector<Extent>& extents,
+                          uint64_t block_bytes = limits::kBlockBytesMax) {
   size_t done = 0;
   while (done < bytes.size()) {
     const uint64_t at = address + done;
-    const uint64_t to_boundary = limits::kBlockBytesMax - at % limits::kBlockBytesMax;
+    const uint64_t to_boundary = block_bytes - at % block_bytes;
     const size_t length = std::min<uint64_t>(bytes.size() - done, to_boundary);
     const uint32_t block = TRY(pending.AppendBlock(bytes.subspan(done, length)));
     if (block != kZeroBlock || keep_zeros) {
@@ -201,12 +202,24 @@ Result<std::vector<Extent>> DrainRunning(pid_t pid, const std::vector<PageRun>& 
 }
 
 Result<std::vector<Extent>> DrainStaged(const StagedMemory& staged, PendingSnapshot& pending,
-                                        const std::function<bool(uint64_t address)>& keep_zeros) {
-  std::vector<Extent> extents;
+                                        const std::function<bool(uint64_t address)>& keep_zeros,
+                                        uint64_t block_bytes) {
+  std::vector<StagedRange> pieces;
   for (const StagedRange& range : staged.ranges()) {
-    TRY(StoreStretch(range.address, range.bytes, range.huge, keep_zeros(range.address), pending, extents));
+    for (size_t done = 0; done < range.bytes.size();) {
+      const uint64_t to_boundary = kChunkBytes - (range.address + done) % kChunkBytes;
+      const size_t length = std::min<uint64_t>(range.bytes.size() - done, to_boundary);
+      pieces.push_back({range.address + done, range.bytes.subspan(done, length), range.huge});
+      done += length;
+    }
   }
-  return extents;
+  std::vector<std::vector<Extent>> parts(pieces.size());
+  TRY(ParallelFor(pieces.size(), [&](size_t i) {
+    const StagedRange& piece = pieces[i];
+    return StoreStretch(piece.address, piece.bytes, piece.huge, keep_zeros(piece.address), pending, parts[i],
+                        block_bytes);
+  }));
+  return Join(parts);
 }
 
 void SortExtents(std::vector<Extent>& extents) {

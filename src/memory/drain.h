@@ -5,6 +5,7 @@
 #include <functional>
 #include <vector>
 
+#include "base/limits.h"
 #include "base/progress.h"
 #include "base/result.h"
 #include "linux/pagemap_scan.h"
@@ -45,9 +46,11 @@ Result<std::vector<Extent>> DrainRunning(pid_t pid, const std::vector<PageRun>& 
                                          const std::function<void(uint64_t)>& advanced,
                                          const Progress* progress);
 
-// Stores staged ranges. `keep_zeros` as PageRun::over_file, by address.
+// Stores staged ranges, in blocks that begin at multiples of `block_bytes`. `keep_zeros` as
+// PageRun::over_file, by address.
 Result<std::vector<Extent>> DrainStaged(const StagedMemory& staged, PendingSnapshot& pending,
-                                        const std::function<bool(uint64_t address)>& keep_zeros);
+                                        const std::function<bool(uint64_t address)>& keep_zeros,
+                                        uint64_t block_bytes = limits::kBlockBytesMax);
 
 void SortExtents(std::vector<Extent>& extents);
 

@@ -54,6 +54,46 @@ std::vector<Extent> Without(const std::vector<Extent>& known, const std::vector<
   return without;
 }
 
+std::vector<PageRun> Ordered(std::vector<PageRun> runs) {
+  std::sort(runs.begin(), runs.end(),
+            [](const PageRun& a, const PageRun& b) { return a.address < b.address; });
+  std::vector<PageRun> ordered;
+  for (const PageRun& run : runs) {
+    if (run.bytes == 0) continue;
+    if (!ordered.empty() && run.address <= EndOf(ordered.back())) {
+      ordered.back().bytes = std::max(EndOf(ordered.back()), EndOf(run)) - ordered.back().address;
+    } else {
+      ordered.push_back(run);
+    }
+  }
+  return ordered;
+}
+
+std::vector<PageRun> LeftOf(const std::vector<PageRun>& runs, const std::vector<PageRun>& others) {
+  std::vector<PageRun> without;
+  auto other = others.begin();
+  for (const PageRun& run : runs) {
+    while (other != others.end() && EndOf(*other) <= run.address) ++other;
+    PageRun rest = run;
+    for (auto at = other; at != others.end() && at->address < EndOf(run); ++at) {
+      if (at->address > rest.address) {
+        without.push_back(rest);
+        without.back().bytes = at->address - rest.address;
+      }
+      rest.address = std::max(rest.address, EndOf(*at));
+      rest.bytes = EndOf(run) - std::min(rest.address, EndOf(run));
+    }
+    if (rest.bytes > 0) without.push_back(rest);
+  }
+  return without;
+}
+
+std::vector<PageRun> PlacesOf(const std::vector<Extent>& extents) {
+  std::vector<PageRun> places;
+  for (const Extent& extent : extents) places.push_back({extent.address, extent.pages * kPageBytes});
+  return places;
+}
+
 uint64_t TotalBytes(const std::vector<PageRun>& runs) {
   uint64_t bytes = 0;
   for (const PageRun& run : runs) bytes += run.bytes;

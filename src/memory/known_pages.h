@@ -15,6 +15,13 @@ std::vector<Extent> Within(const std::vector<Extent>& known, const std::vector<P
 // The parts of `known` that lie in none of `runs`.
 std::vector<Extent> Without(const std::vector<Extent>& known, const std::vector<PageRun>& runs);
 
+// In order and disjoint, whatever they were.
+std::vector<PageRun> Ordered(std::vector<PageRun> runs);
+// The parts of `runs` that lie in none of `others`.
+std::vector<PageRun> LeftOf(const std::vector<PageRun>& runs, const std::vector<PageRun>& others);
+// The places of extents.
+std::vector<PageRun> PlacesOf(const std::vector<Extent>& extents);
+
 uint64_t TotalBytes(const std::vector<PageRun>& runs);
 
 }  // namespace holdfast

@@ -1,9 +1,6 @@
 #include "memory/write_tracking.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <utility>
@@ -11,13 +8,10 @@
 #include "base/page.h"
 #include "base/parallel.h"
 #include "base/units.h"
-#include "criu_plugin/remote_call.h"
-#include "linux/pidfd.h"
+#include "memory/tracking_descriptor.h"
 
 namespace holdfast {
 namespace {
-
-constexpr uint64_t kUserModeOnly = 1;  // UFFD_USER_MODE_ONLY: enough here, and allowed to anybody
 
 // Only anonymous memory is tracked. A page of a private file mapping that is discarded leaves its protection
 // in the empty place, where the file's own page is to be seen again and the next copy of it seems unwritten;
@@ -119,24 +113,10 @@ Result<void> FindMarked(const PagemapScanner& scanner, const Stretch& stretch, b
   return {};
 }
 
-Result<Fd> MakeUserfaultfd(pid_t pid, pid_t thread) {
-  const Fd pidfd = TRY(OpenPidfd(pid));
-  RemoteCall call(thread);
-  if (call.error() != 0) return FailErrno(call.error(), fmt::format("cannot make a call in process {}", pid));
-  const long made = call.Call(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | kUserModeOnly);
-  if (made < 0) {
-    return Fail(ErrorKind::kUnsupported,
-                FailErrno(static_cast<int>(-made), fmt::format("userfaultfd in process {}", pid)).message);
-  }
-  Result<Fd> copy = CopyDescriptor(pidfd.get(), static_cast<int>(made));
-  call.Call(SYS_close, static_cast<uint64_t>(made));
-  return copy;
-}
-
 }  // namespace
 
 Result<WriteTracking> WriteTracking::Begin(pid_t pid, const StoppedProcess& stopped) {
-  WriteTracking tracking(pid, TRY(WriteProtection::Enable(TRY(MakeUserfaultfd(pid, stopped.thread())))));
+  WriteTracking tracking(pid, TRY(WriteProtection::Enable(TRY(MakeTrackingDescriptor(pid, stopped)))));
   if (TRY(tracking.IsCurrent(TRY(ReadMaps(pid))))) {
     return Fail(ErrorKind::kBusy, fmt::format("writes of process {} are tracked already", pid));
   }

@@ -46,6 +46,8 @@ private_file_mapping
 shared_file_mapping
 many_mappings
 shared_memory anonymous 8
+shared_random anonymous 16
+shared_random memfd 16
 fork_storm
 exec_storm
 many_threads 16

@@ -8,14 +8,9 @@ import time
 import pytest
 import world
 from harness import MEMORY_PROGRAMS
+from world import tracked_mappings
 
 PRECOPY = ("--capture", "precopy")  # small programs, too
-
-
-def tracked_mappings(pid):
-    """How many mappings the kernel shows as write-protected for somebody."""
-    text = pathlib.Path(f"/proc/{pid}/smaps").read_text()
-    return sum(" uw" in line for line in text.splitlines() if line.startswith("VmFlags:"))
 
 
 def row_of(holdfast, snapshot):

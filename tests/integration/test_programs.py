@@ -67,6 +67,8 @@ shared_memory memfd
 shared_memory sealed
 shared_memory named
 shared_memory unlinked
+shared_random anonymous
+shared_random memfd
 shared_memory file
 deleted_file
 deleted_directory

@@ -180,6 +180,12 @@ LASTING_STATUS_FIELDS = (
 ).split()
 
 
+def tracked_mappings(pid):
+    """How many mappings the kernel shows as write-protected for somebody."""
+    text = pathlib.Path(f"/proc/{pid}/smaps").read_text()
+    return sum(" uw" in line for line in text.splitlines() if line.startswith("VmFlags:"))
+
+
 def lasting_state(pid):
     """What a checkpoint must not change in a process that does nothing meanwhile."""
     status = {field: status_field(pid, field) for field in LASTING_STATUS_FIELDS}

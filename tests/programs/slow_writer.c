@@ -1,12 +1,13 @@
 // Much memory of which little is written to: in each round some pages get a new generation, and all of it is
-// verified, bit by bit. slow_writer DIR [MEGABYTES] [PAGES A ROUND]
+// verified, bit by bit. slow_writer DIR [MEGABYTES] [PAGES A ROUND] [private|shared]
 #include "subject.h"
 
 int main(int argc, char** argv) {
   SubjectStart(argc, argv);
   size_t pages = (strtoul(SubjectArgument(argc, argv, 2, "64"), NULL, 10) << 20) / kPageBytes;
   size_t writes = strtoul(SubjectArgument(argc, argv, 3, "20"), NULL, 10);
-  char* memory = SubjectMap(pages * kPageBytes, MAP_PRIVATE);
+  int shared = !strcmp(SubjectArgument(argc, argv, 4, "private"), "shared");
+  char* memory = SubjectMap(pages * kPageBytes, shared ? MAP_SHARED : MAP_PRIVATE);
   uint32_t* generation = SubjectMap(pages * sizeof *generation, MAP_PRIVATE);
   for (size_t page = 0; page < pages; ++page) SubjectFill(memory + page * kPageBytes, kPageBytes, page << 32);
   SubjectReady();

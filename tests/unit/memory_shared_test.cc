@@ -15,10 +15,8 @@ class SharedMemoryTest : public MemoryStoreTest {
   // Captures and stores what `pids` share, and loads it again.
   Manifest Capture(const std::vector<pid_t>& pids) {
     SharedMemoryCapture capture;
-    for (const pid_t pid : pids) {
-      const Result<void> captured = capture.CaptureFrozen(pid, ReadMaps(pid).value());
-      if (!captured) ADD_FAILURE() << captured.error().message;
-    }
+    const Result<void> captured = capture.CaptureFrozen(pids);
+    if (!captured) ADD_FAILURE() << captured.error().message;
     bytes_ = capture.bytes();
     Manifest manifest;
     manifest.shared_objects = capture.Drain(*pending_).value();
@@ -105,7 +103,7 @@ TEST_F(SharedMemoryTest, SharedMappingsOfFilesAreNotMemory) {
 
 TEST_F(SharedMemoryTest, AProcessThatIsGoneIsAnError) {
   SharedMemoryCapture capture;
-  EXPECT_FALSE(capture.CaptureFrozen(DeadPid(), {}));
+  EXPECT_FALSE(capture.CaptureFrozen({DeadPid()}));
 }
 
 }  // namespace

@@ -1,0 +1,67 @@
+"""Memory that processes share: captured while they write to it, stored by what changed, and given back."""
+import random
+import time
+
+import pytest
+import world
+
+PRECOPY = ("--capture", "precopy")  # little of it, too
+
+
+@pytest.mark.parametrize("kind", ["anonymous", "memfd"])
+def test_cycles_at_random_moments(kind, subject, holdfast, seed):
+    """Three processes that do all kinds of things to one object; every snapshot is good."""
+    chance = random.Random(seed)
+    job = subject("shared_random", kind, 24).run()
+    versions = 0
+    for _ in range(3):
+        for _ in range(chance.randrange(2, 5)):
+            job.wait_rounds(1 + chance.randrange(3))
+            job.checkpoint(*chance.choice([PRECOPY, PRECOPY, ()]))
+            versions += 1
+        job.assert_untouched()
+        job.kill()
+        job.resume()
+        job.wait_rounds(2)
+    for version in range(1, versions + 1):
+        job.kill()
+        job.resume(version)
+        job.wait_rounds(2)
+        job.assert_good()
+    holdfast.verify()
+
+
+def test_stores_what_changed(subject, holdfast):
+    job = subject("slow_writer", 96, 2, "shared").run()
+    first = job.checkpoint()
+    assert first["bytes_captured"] >= 96 << 20, first
+    for _ in range(3):
+        job.wait_rounds(2)
+        delta = job.checkpoint()
+        assert delta["bytes_stored"] < first["bytes_stored"] / 4, delta
+    job.assert_untouched()
+    # It is tracked only as long as a checkpoint takes.
+    assert world.tracked_mappings(job.pid) == 0
+    for version in (2, 4):
+        job.kill()
+        job.resume(version)
+        job.wait_rounds(9)  # in eight it looks at all of its memory
+
+
+def test_a_killed_checkpoint_leaves_nothing(subject, holdfast, seed):
+    """Whoever forks while it is tracked waits for the checkpoint's answer, or for its end."""
+    job = subject("shared_random", "anonymous", 24).run()
+    chance = random.Random(seed)
+    for _ in range(8):
+        process = holdfast.start("checkpoint", job.name, *PRECOPY, output="killed-checkpoint")
+        time.sleep(chance.uniform(0, 0.3))
+        process.kill()
+        process.wait()
+        holdfast.popens.remove(process)
+        holdfast.assert_nothing_left(job.pid, job.supervisor, at_once=False)
+        job.wait_rounds(2)
+    job.checkpoint(*PRECOPY)
+    job.assert_untouched()
+    job.kill()
+    job.resume()
+    job.wait_rounds(3)
