@@ -11,6 +11,9 @@
 
 namespace holdfast {
 
+inline constexpr uint64_t kFeatureWriteProtectAsync =
+    1 << 15;  // UFFD_FEATURE_WP_ASYNC; Debian 12's headers lack it
+
 class WriteProtection {
  public:
   // `userfaultfd`: new, of the address space that is meant (it may be another process's). kUnsupported when

@@ -54,6 +54,15 @@ std::vector<Extent> Without(const std::vector<Extent>& known, const std::vector<
   return without;
 }
 
+std::vector<PageRun> RunsOf(const std::vector<Extent>& extents) {
+  std::vector<PageRun> runs;
+  for (const Extent& extent : extents) {
+    if (runs.empty() || EndOf(runs.back()) != extent.address) runs.push_back({.address = extent.address});
+    runs.back().bytes = EndOf(extent) - runs.back().address;
+  }
+  return runs;
+}
+
 uint64_t TotalBytes(const std::vector<PageRun>& runs) {
   uint64_t bytes = 0;
   for (const PageRun& run : runs) bytes += run.bytes;

@@ -15,6 +15,9 @@ std::vector<Extent> Within(const std::vector<Extent>& known, const std::vector<P
 // The parts of `known` that lie in none of `runs`.
 std::vector<Extent> Without(const std::vector<Extent>& known, const std::vector<PageRun>& runs);
 
+// The places that they lie in.
+std::vector<PageRun> RunsOf(const std::vector<Extent>& extents);
+
 uint64_t TotalBytes(const std::vector<PageRun>& runs);
 
 }  // namespace holdfast
