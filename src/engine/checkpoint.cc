@@ -338,7 +338,7 @@ Result<Manifest> TakeSnapshot(Store& store, const CheckpointOptions& options) {
   manifest.environment = DescribeEnvironment();
   manifest.environment.criu_version = criu.version;
   RecordFacts(options, tree, captured.pipes, manifest);
-  RecordSpared(precopied, manifest.engine_facts);
+  RecordTracking(precopied, manifest.engine_facts);
   manifest.engine_facts[kBeganFact] = std::to_string(began_ms);
   manifest.figures.freeze_ms = captured.freeze_ms + precopied.stopped_ms;
   manifest.figures.drain_ms = drain.ElapsedMs();

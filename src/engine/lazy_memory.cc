@@ -9,6 +9,7 @@
 #include "linux/missing_pages.h"
 #include "linux/pagemap_scan.h"
 #include "linux/proc.h"
+#include "linux/write_protection.h"
 #include "memory/known_pages.h"
 
 namespace holdfast {
@@ -31,16 +32,29 @@ PageRun RunOf(const Mapping& mapping) {
   return {.address = mapping.start, .bytes = mapping.bytes()};
 }
 
+// Of its own, as the one that tells of missing pages cannot stay.
+Result<Fd> MakeTrackingUserfaultfd(const RestoredTask& task) {
+  WriteProtection enabled = TRY(WriteProtection::Enable(TRY(MakeUserfaultfd(task, FaultsOf::kInstructions))));
+  return std::move(enabled).Release();
+}
+
 }  // namespace
 
-Result<LazyTask> MakeLazy(const RestoredTask& task, const Manifest& manifest, const AddressSpace& stored) {
+Result<LazyTask> MakeLazy(const RestoredTask& task, const Manifest& manifest, const AddressSpace& stored,
+                          bool track) {
   LazyTask lazy{.pid = task.pid,
                 .stored = &stored,
                 .userfaultfd = TRY(MakeUserfaultfd(task, FaultsOf::kEverything)),
                 .missing = {},
-                .now = {}};
+                .now = {},
+                .tracking = {}};
   const MissingPages pages(lazy.userfaultfd.get());
-  TRY(pages.Enable(MissingPages::Events::kAll));
+  if (track) {
+    if (Result<Fd> tracking = MakeTrackingUserfaultfd(task)) lazy.tracking = *std::move(tracking);
+  }
+  const bool tracked = lazy.tracking.valid();
+  TRY(pages.Enable(tracked ? MissingPages::Events::kAllAndWrites : MissingPages::Events::kAll));
+  const auto writes = tracked ? MissingPages::Writes::kMarked : MissingPages::Writes::kNotMarked;
   const PagemapScanner scanner = TRY(PagemapScanner::Open(task.pid));
   const std::vector<PageRun> wiped = TRY(WipedInChildren(manifest, task.pid_in_namespace));
   std::vector<PageRun> registered;
@@ -48,7 +62,7 @@ Result<LazyTask> MakeLazy(const RestoredTask& task, const Manifest& manifest, co
   for (const Mapping& mapping : TRY(ReadMaps(task.pid))) {
     if (!IsAnonymous(mapping) || Overlaps(wiped, mapping)) continue;
     if (!HoldsStored(mapping, stored.extents)) continue;
-    if (!pages.Register(mapping.start, mapping.end)) continue;
+    if (!pages.Register(mapping.start, mapping.end, writes)) continue;
     registered.push_back(RunOf(mapping));
     for (const PageRegion& region : TRY(scanner.Occupied(mapping.start, mapping.end)))
       occupied.push_back({.address = region.start, .bytes = region.bytes()});

@@ -15,11 +15,14 @@ struct LazyTask {
   Fd userfaultfd;         // registered; while it is open, nobody gets past a missing page
   MissingRanges missing;  // may come later
   AddressSpace now;       // the rest, which must be there before it runs
+  Fd tracking;            // PageServerPlan::Space::tracking; invalid: its writes are not to be tracked
 };
 
 // Registers a process's anonymous memory. Shared memory, files' pages and what the process's children are not
 // to have is not lazy. kUnsupported: nothing of it can be, as the kernel lacks what it takes, or the process
-// is not allowed to be asked for it (it is not root's, or has a seccomp filter).
-Result<LazyTask> MakeLazy(const RestoredTask& task, const Manifest& manifest, const AddressSpace& stored);
+// is not allowed to be asked for it (it is not root's, or has a seccomp filter). `track`: its writes, where
+// the kernel can.
+Result<LazyTask> MakeLazy(const RestoredTask& task, const Manifest& manifest, const AddressSpace& stored,
+                          bool track);
 
 }  // namespace holdfast

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
@@ -21,6 +22,7 @@
 #include "engine/first_touches.h"
 #include "linux/kill_tree.h"
 #include "linux/pidfd.h"
+#include "linux/proc.h"
 #include "memory/fill_journal.h"
 #include "memory/huge_pages.h"
 #include "memory/page_server.h"
@@ -39,6 +41,8 @@ void CloseAllBut(const std::set<int>& kept) {
 }
 
 struct Task {
+  pid_t pid = 0;
+  int tracking = -1;
   Fd pidfd;
   std::vector<uint64_t> huge_pages;  // there were
 };
@@ -51,7 +55,8 @@ struct Family {
   FillRecord record;
   Fd root;  // a pidfd
   std::vector<Task> tasks;
-  int ready;  // told once there are two of us
+  const KeptTracking& tracking;  // what there is of it already
+  int ready;                     // told once there are two of us
 
   [[noreturn]] void Run() {
     for (int servers = 0; servers < limits::kPageServersMax; ++servers) {
@@ -91,12 +96,27 @@ struct Family {
     const Result<PageServerReport> report = ServePages(plan, journal, companion.get());
     if (!report) Lose(report.error().message);
     if (report->served == Served::kAlone) return;
+    KeepTracking(report->tracked);  // before a checkpoint looks for it
     record.SetFilled();
     WriteFirstTouches(options.first_touches, report->touched);
     for (const Task& task : tasks) {
       for (const uint64_t address : task.huge_pages) CollapseHugePage(task.pidfd, address);
     }
     _exit(0);
+  }
+
+  // What we have of it ends with us.
+  void KeepTracking(const std::vector<pid_t>& tracked) const {
+    KeptTracking kept{.base = tracking.base, .tasks = {}};
+    const auto keep = [&kept](pid_t pid, int userfaultfd) {
+      const Result<ProcessStatus> status = ReadStatus(pid);
+      if (status) kept.tasks.push_back({pid, status->start_ticks, Fd(userfaultfd)});
+    };
+    for (const KeptTracking::Task& task : tracking.tasks) keep(task.pid, task.userfaultfd.get());
+    for (const Task& task : tasks) {
+      if (std::find(tracked.begin(), tracked.end(), task.pid) != tracked.end()) keep(task.pid, task.tracking);
+    }
+    if (!kept.tasks.empty()) options.keep_tracking(std::move(kept));
   }
 
   [[noreturn]] void Lose(const std::string& reason) const {
@@ -127,14 +147,17 @@ void StandAlone(const std::set<int>& kept) {
 }
 
 Result<void> BecomePageServers(const PageServersOptions& options, const std::vector<LazyTask>& tasks,
-                               FillJournal journal, FillRecord record, int ready) {
+                               const KeptTracking& tracking, FillJournal journal, FillRecord record,
+                               int ready) {
   Fd root = TRY(OpenPidfd(options.root_pid));
   std::set<int> kept{ready, record.descriptor(), root.get()};
   std::vector<Fd> pidfds;
   for (const LazyTask& task : tasks) {
     pidfds.push_back(TRY(OpenPidfd(task.pid)));
     kept.insert({pidfds.back().get(), task.userfaultfd.get()});
+    if (task.tracking.valid()) kept.insert(task.tracking.get());
   }
+  for (const KeptTracking::Task& task : tracking.tasks) kept.insert(task.userfaultfd.get());
   StandAlone(kept);
   // What the caller has open of the store is closed by now.
   const Store store = TRY(Store::Open(options.store.directory()));
@@ -142,10 +165,14 @@ Result<void> BecomePageServers(const PageServersOptions& options, const std::vec
   PageServerPlan plan{.manifest = options.manifest,
                       .blocks = *blocks,
                       .spaces = {},
-                      .first = ReadFirstTouches(options.first_touches)};
+                      .first = ReadFirstTouches(options.first_touches),
+                      .root_pid = options.root_pid};
   for (const LazyTask& task : tasks) {
-    plan.spaces.push_back(
-        {.userfaultfd = task.userfaultfd.get(), .stored = task.stored, .missing = task.missing});
+    plan.spaces.push_back({.userfaultfd = task.userfaultfd.get(),
+                           .stored = task.stored,
+                           .missing = task.missing,
+                           .tracking = task.tracking.get(),
+                           .pid = task.pid});
   }
   Family family{.options = options,
                 .plan = std::move(plan),
@@ -153,16 +180,19 @@ Result<void> BecomePageServers(const PageServersOptions& options, const std::vec
                 .record = std::move(record),
                 .root = std::move(root),
                 .tasks = {},
+                .tracking = tracking,
                 .ready = ready};
   for (size_t i = 0; i < tasks.size(); ++i) {
-    family.tasks.push_back({std::move(pidfds[i]), WholeHugePages(tasks[i].stored->extents)});
+    family.tasks.push_back({tasks[i].pid, tasks[i].tracking.get(), std::move(pidfds[i]),
+                            WholeHugePages(tasks[i].stored->extents)});
   }
   family.Run();
 }
 
 }  // namespace
 
-Result<void> StartPageServers(const PageServersOptions& options, const std::vector<LazyTask>& tasks) {
+Result<void> StartPageServers(const PageServersOptions& options, const std::vector<LazyTask>& tasks,
+                              const KeptTracking& tracking) {
   FillJournal journal = TRY(FillJournal::Make());
   FillRecord record = TRY(FillRecord::Create(options.fill_record));
   std::array<int, 2> ends{};
@@ -173,7 +203,7 @@ Result<void> StartPageServers(const PageServersOptions& options, const std::vect
   if (pid < 0) return FailErrno("cannot start page servers");
   if (pid == 0) {
     const Result<void> failed =
-        BecomePageServers(options, tasks, std::move(journal), std::move(record), write_end.get());
+        BecomePageServers(options, tasks, tracking, std::move(journal), std::move(record), write_end.get());
     const std::string& message = failed.error().message;
     static_cast<void>(write(write_end.get(), message.data(), message.size()) == 0);
     _exit(1);

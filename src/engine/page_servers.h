@@ -6,10 +6,12 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "engine/engine.h"
 #include "engine/lazy_memory.h"
 #include "store/store.h"
 
@@ -21,9 +23,13 @@ struct PageServersOptions {
   pid_t root_pid = 0;         // of the job, ours: killed with all below when its memory cannot be given
   std::string fill_record;    // path
   std::string first_touches;  // path: what they were last time, and will be
+  // RestoreOptions::keep_tracking, for tasks that have LazyTask::tracking.
+  std::function<void(KeptTracking)> keep_tracking;
 };
 
-// Returns when they serve. Requires: none of the tasks runs yet.
-Result<void> StartPageServers(const PageServersOptions& options, const std::vector<LazyTask>& tasks);
+// Returns when they serve. `tracking`: what is to be kept beside what comes of `tasks`. Requires: none of the
+// tasks runs yet.
+Result<void> StartPageServers(const PageServersOptions& options, const std::vector<LazyTask>& tasks,
+                              const KeptTracking& tracking);
 
 }  // namespace holdfast

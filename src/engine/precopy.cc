@@ -93,7 +93,10 @@ class TaskPreCopy {
   std::optional<TrackedTask> Tracked() {
     const bool in_vain =
         stored_bytes_ > 0 && left_bytes_ > stored_bytes_ / 2 && left_bytes_ > limits::kLittleMemoryBytes;
-    return TrackedTask{std::move(tracking_), std::move(known_), left_bytes_, in_vain};
+    return TrackedTask{.tracking = std::move(tracking_),
+                       .known = std::move(known_),
+                       .written_bytes = left_bytes_,
+                       .in_vain = in_vain};
   }
 
   Result<std::optional<TrackedTask>> RunRounds() {
@@ -206,6 +209,10 @@ std::string SparedFact(pid_t pid_in_namespace) {
   return fmt::format("precopy-spared-{}", pid_in_namespace);
 }
 
+std::string TrackedFact(pid_t pid_in_namespace) {
+  return fmt::format("tracked-{}", pid_in_namespace);
+}
+
 // For how many checkpoints more, this one included.
 int Spared(const Manifest* parent, pid_t pid_in_namespace) {
   if (parent == nullptr) return 0;
@@ -272,15 +279,24 @@ Result<PreCopied> PreCopy(const JobTree& tree, const Manifest* parent, SharedMem
       continue;
     }
     if (!always && (!task || task->in_vain)) report.spared[pid_in_namespace] = kSparedCheckpoints;
-    if (task) report.tasks.emplace(pid, *std::move(task));
+    if (!task) continue;
+    task->pid_in_namespace = pid_in_namespace;
+    report.tasks.emplace(pid, *std::move(task));
   }
   return report;
 }
 
-void RecordSpared(const PreCopied& precopied, std::map<std::string, std::string>& facts) {
+void RecordTracking(const PreCopied& precopied, std::map<std::string, std::string>& facts) {
   for (const auto& [pid, checkpoints] : precopied.spared) {
     if (checkpoints > 0) facts[SparedFact(pid)] = std::to_string(checkpoints);
   }
+  for (const auto& [pid, task] : precopied.tasks) {
+    if (!task.in_vain) facts.emplace(TrackedFact(task.pid_in_namespace), "1");
+  }
+}
+
+bool WasTracked(const Manifest& manifest, pid_t pid_in_namespace) {
+  return manifest.engine_facts.contains(TrackedFact(pid_in_namespace));
 }
 
 void LeaveTracking(PreCopied& precopied, const SnapshotId& base, const CheckpointOptions& options) {

@@ -20,6 +20,7 @@
 namespace holdfast {
 
 struct TrackedTask {
+  pid_t pid_in_namespace = 0;
   std::optional<WriteTracking> tracking;
   // Where the content of pages that were not written to since is in the pending snapshot.
   std::vector<Extent> known;
@@ -47,8 +48,11 @@ double PredictTwinMs(uint64_t small_page_bytes, uint64_t huge_page_bytes);
 Result<PreCopied> PreCopy(const JobTree& tree, const Manifest* parent, SharedMemoryCapture& shared,
                           PendingSnapshot& pending, const CheckpointOptions& options);
 
-// For the next checkpoint, which finds it in its parent.
-void RecordSpared(const PreCopied& precopied, std::map<std::string, std::string>& facts);
+// For the next checkpoint, which finds it in its parent, and for a restart.
+void RecordTracking(const PreCopied& precopied, std::map<std::string, std::string>& facts);
+// Whether the writes of this process (as the job numbers it) were tracked when the snapshot was taken, as it
+// is worth it.
+bool WasTracked(const Manifest& manifest, pid_t pid_in_namespace);
 
 // Ends the tracking, or leaves it in options.tracking for the checkpoint after `base`.
 void LeaveTracking(PreCopied& precopied, const SnapshotId& base, const CheckpointOptions& options);

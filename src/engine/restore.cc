@@ -30,6 +30,7 @@
 #include "engine/private_files.h"
 #include "engine/restored_processes.h"
 #include "engine/restored_task.h"
+#include "engine/restored_tracking.h"
 #include "engine/scratch_directory.h"
 #include "engine/snapshot_images.h"
 #include "files/files.h"
@@ -133,6 +134,7 @@ class Restart {
     for (const AddressSpace& space : manifest.address_spaces) {
       for (const Extent& extent : space.extents) total_ += extent.pages * kPageBytes;
     }
+    tracking_.base = manifest.id;
     constexpr uint64_t kWorthIt = 32 * kMiB;
     lazy_wanted_ =
         options.memory == MemoryComes::kLater || (options.memory == MemoryComes::kAuto && total_ >= kWorthIt);
@@ -176,8 +178,9 @@ class Restart {
     if (!served && !(ended && WasKilled(status))) return Error(served.error());
     if (status != 0) return CriuError(command, status);
     if (report_.root_pid == 0) return Fail(ErrorKind::kCriu, "criu restored no process");
-    if (!lazy_.empty() && !served_) return Fail(ErrorKind::kCriu, "criu restored some of the processes only");
+    if (!lazy_.empty()) return Fail(ErrorKind::kCriu, "criu restored some of the processes only");
     restored.Keep();
+    if (!tracking_.tasks.empty()) options_.keep_tracking(std::move(tracking_));
     report_.child_pid = init ? init->pid() : report_.root_pid;
     if (init) init->Release();
     report_.bytes_restored = filled_ + report_.bytes_to_come;
@@ -218,6 +221,10 @@ class Restart {
       const RestoredTask task{message->pid, message->request.pid, server, criu.pidfd()};
       Result<void> completed = Complete(task, rebuilt);
       if (completed) completed = GiveAdviceAgain(task);
+      if (completed) {
+        Track(task, pages);
+        completed = ServePagesOfAll();
+      }
       if (!completed) {
         (void)server.Reply(PluginReplyKind::kAbort);
         return completed;
@@ -247,6 +254,36 @@ class Restart {
     return {};
   }
 
+  // It is no error if that cannot be: then the next checkpoint looks at all memory.
+  void Track(const RestoredTask& task, const CriuPages& pages) {
+    const AddressSpace* space = SpaceOf(task);
+    if (!options_.keep_tracking || space == nullptr || IsLazy(task)) return;
+    if (!IsToBeTracked(task, manifest_).value_or(false)) return;
+    Result<WriteTracking> tracking = TrackFromRestart(task, *space, NotOurs(task, pages));
+    if (!tracking) return;
+    Result<KeptTracking::Task> kept = Keep(task.pid, *std::move(tracking));
+    if (kept) tracking_.tasks.push_back(*std::move(kept));
+  }
+
+  bool IsLazy(const RestoredTask& task) const {
+    return std::any_of(lazy_.begin(), lazy_.end(), [&](const LazyTask& one) { return one.pid == task.pid; });
+  }
+
+  // None: a zombie.
+  const AddressSpace* SpaceOf(const RestoredTask& task) const {
+    const auto space =
+        std::find_if(manifest_.address_spaces.begin(), manifest_.address_spaces.end(),
+                     [&](const AddressSpace& one) { return one.pid == task.pid_in_namespace; });
+    return space == manifest_.address_spaces.end() ? nullptr : &*space;
+  }
+
+  // The pages that CRIU has restored.
+  static const std::set<uint64_t>& NotOurs(const RestoredTask& task, const CriuPages& pages) {
+    static const std::set<uint64_t> kNone;
+    const auto of_task = pages.by_task.find(task.pid_in_namespace);
+    return of_task == pages.by_task.end() ? kNone : of_task->second;
+  }
+
   // CRIU 4.1 restores no CPU affinity. A CPU that is not there (any more) binds nothing: said, and left.
   void BindThreads(const RestoredTask& task) {
     for (const ProcessInfo& process : manifest_.processes) {
@@ -271,30 +308,32 @@ class Restart {
       if (options_.progress->Cancelled()) return Fail(ErrorKind::kInterrupted, "interrupted");
       options_.progress->Advance(filled_);
     }
-    const auto space =
-        std::find_if(manifest_.address_spaces.begin(), manifest_.address_spaces.end(),
-                     [&](const AddressSpace& one) { return one.pid == task.pid_in_namespace; });
-    if (space == manifest_.address_spaces.end()) return {};  // a zombie
-    TRY(FillOne(task, *space, pages));
-    if (++spaces_filled_ < manifest_.address_spaces.size() || lazy_.empty()) return {};
-    // The last one: when it is let go on, so are the others.
+    const AddressSpace* space = SpaceOf(task);
+    if (space == nullptr) return {};
+    ++spaces_filled_;
+    return FillOne(task, *space, pages);
+  }
+
+  // After the last one: when it is let go on, so are the others.
+  Result<void> ServePagesOfAll() {
+    if (lazy_.empty() || spaces_filled_ < manifest_.address_spaces.size()) return {};
     TRY(StartPageServers({.store = store_,
                           .manifest = manifest_,
                           .root_pid = report_.root_pid,
                           .fill_record = options_.fill_record,
-                          .first_touches = options_.first_touches},
-                         lazy_));
-    for (LazyTask& one : lazy_) one.userfaultfd.Reset();
-    served_ = true;
+                          .first_touches = options_.first_touches,
+                          .keep_tracking = options_.keep_tracking},
+                         lazy_, tracking_));
+    lazy_.clear();
+    tracking_.tasks.clear();
     return {};
   }
 
   Result<void> FillOne(const RestoredTask& task, const AddressSpace& space, const CriuPages& pages) {
-    static const std::set<uint64_t> kNone;
-    const auto of_task = pages.by_task.find(task.pid_in_namespace);
-    const std::set<uint64_t>& skip = of_task == pages.by_task.end() ? kNone : of_task->second;
+    const std::set<uint64_t>& skip = NotOurs(task, pages);
     if (lazy_wanted_) {
-      Result<LazyTask> lazy = MakeLazy(task, manifest_, space);
+      const bool track = options_.keep_tracking && IsToBeTracked(task, manifest_).value_or(false);
+      Result<LazyTask> lazy = MakeLazy(task, manifest_, space, track);
       if (!lazy && lazy.error().kind != ErrorKind::kUnsupported) return std::move(lazy).error();
       if (lazy) {
         TRY(FillMemory(task.pid, lazy->now, skip, manifest_, blocks_, nullptr, filled_));
@@ -316,8 +355,8 @@ class Restart {
   const std::vector<BindMount> mounts_;
   const std::optional<std::vector<IpAddress>> network_;  // the job's own
   bool lazy_wanted_ = false;
-  std::vector<LazyTask> lazy_;  // whose memory is to come while they run
-  bool served_ = false;         // and will
+  std::vector<LazyTask> lazy_;  // whose memory is to come while they run, from page servers to be started
+  KeptTracking tracking_;
   size_t spaces_filled_ = 0;
   uint64_t total_ = 0;
   std::atomic<uint64_t> filled_{0};

@@ -14,6 +14,7 @@
 #include "job/job_streams.h"
 #include "job/stop_request.h"
 #include "job/supervisor.h"
+#include "job/tracking_shelf.h"
 #include "linux/kill_tree.h"
 
 namespace holdfast {
@@ -193,6 +194,9 @@ Result<int> ResumeJob(Store& store, const ResumeOptions& options) {
   restore.memory = options.memory;
   restore.fill_record = FillRecordOf(directory);
   restore.first_touches = directory / "first-touched";
+  // Open before the job runs: what tracks it is left there while its supervisor is still getting ready.
+  Result<TrackingShelf> shelf = TrackingShelf::Open(directory);
+  restore.keep_tracking = [directory](KeptTracking tracking) { PutOnShelf(directory, std::move(tracking)); };
   restore.progress = options.progress;
   restore.before_it_runs = [&](pid_t root_pid) -> Result<void> {
     record.job = TRY(IdentifyProcess(root_pid));
@@ -217,9 +221,13 @@ Result<int> ResumeJob(Store& store, const ResumeOptions& options) {
   replacements = Replacements{};
   const pid_t child_pid = report->child_pid;
   options.on_started(Describe(record, manifest, std::move(*report)));
-  return SuperviseToTheEnd(
-      {.store = store, .book = book, .fence = fence, .notices = options.notices, .child_pid = child_pid},
-      std::move(record), **output);
+  return SuperviseToTheEnd({.store = store,
+                            .book = book,
+                            .fence = fence,
+                            .notices = options.notices,
+                            .child_pid = child_pid,
+                            .shelf = shelf ? &*shelf : nullptr},
+                           std::move(record), **output);
 }
 
 }  // namespace holdfast

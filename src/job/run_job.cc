@@ -172,9 +172,14 @@ Result<int> RunJob(Store& store, const RunOptions& options) {
   streams = Streams{};
   options.on_started({.name = record.name, .pid = record.job.pid, .supervisor_pid = record.supervisor.pid});
   const pid_t child_pid = record.job.pid;
-  return SuperviseToTheEnd(
-      {.store = store, .book = book, .fence = fence, .notices = options.notices, .child_pid = child_pid},
-      std::move(record), **output);
+  Result<TrackingShelf> shelf = TrackingShelf::Open(directory);
+  return SuperviseToTheEnd({.store = store,
+                            .book = book,
+                            .fence = fence,
+                            .notices = options.notices,
+                            .child_pid = child_pid,
+                            .shelf = shelf ? &*shelf : nullptr},
+                           std::move(record), **output);
 }
 
 }  // namespace holdfast

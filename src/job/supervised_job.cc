@@ -59,6 +59,7 @@ Result<int> SuperviseToTheEnd(const SupervisionContext& context, JobRecord recor
   options.job_name = record.name;
   options.job_pid = record.job.pid;
   options.child_pid = context.child_pid;
+  options.shelf = context.shelf;
   options.triggers = record.triggers;
   options.earlier_checkpoints = [&] { return EarlierCheckpoints(context.store, record.name); };
   options.checkpoint_command = {"/proc/self/exe", "--store",   context.store.directory().string(),

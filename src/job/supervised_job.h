@@ -13,6 +13,7 @@
 #include "job/job_output.h"
 #include "job/notices.h"
 #include "job/signal_fence.h"
+#include "job/tracking_shelf.h"
 #include "store/store.h"
 
 namespace holdfast {
@@ -40,7 +41,8 @@ struct SupervisionContext {
   const JobBook& book;
   const SignalFence& fence;
   const Notices& notices;
-  pid_t child_pid;  // SupervisorOptions::child_pid
+  pid_t child_pid;       // SupervisorOptions::child_pid
+  TrackingShelf* shelf;  // SupervisorOptions::shelf
 };
 
 // The lock under which a job's record changes and its checkpoints and restarts happen, one after the other.

@@ -19,7 +19,6 @@
 #include "job/checkpoint_process.h"
 #include "job/filling.h"
 #include "job/loss_meter.h"
-#include "job/tracking_shelf.h"
 #include "job/unsaved_watch.h"
 #include "linux/kill_tree.h"
 #include "linux/signal_names.h"
@@ -45,6 +44,7 @@ class Supervision {
       : options_(options),
         fence_(fence),
         output_(output),
+        shelf_(options.shelf),
         schedule_(options.triggers, Clock::now()),
         unsaved_(options.job_pid),
         loss_(options.job_pid) {}
@@ -52,9 +52,6 @@ class Supervision {
   Result<JobEnd> Run() {
     signals_ = Fd(::signalfd(-1, &fence_.held(), SFD_CLOEXEC | SFD_NONBLOCK));
     if (!signals_.valid()) return FailErrno("cannot receive signals");
-    // Without it, every checkpoint looks at all memory; so it is not worth an error.
-    if (Result<TrackingShelf> shelf = TrackingShelf::Open(options_.job_directory))
-      shelf_.emplace(*std::move(shelf));
     TRY(ReapChildren());
     // A checkpoint that is under way may finish: it has all it needs from the job.
     while (!job_status_ || checkpoint_) {
@@ -74,7 +71,7 @@ class Supervision {
     std::array<pollfd, 3> wait{
         {{.fd = signals_.get(), .events = POLLIN, .revents = 0},
          {.fd = checkpoint_ ? checkpoint_->output() : -1, .events = POLLIN, .revents = 0},
-         {.fd = shelf_ ? shelf_->fd() : -1, .events = POLLIN, .revents = 0}}};
+         {.fd = shelf_ != nullptr ? shelf_->fd() : -1, .events = POLLIN, .revents = 0}}};
     auto milliseconds = std::chrono::milliseconds(kGlanceMilliseconds);
     if (due_ && !checkpoint_) {
       const auto left = std::chrono::ceil<std::chrono::milliseconds>(due_->at - Clock::now());
@@ -82,7 +79,7 @@ class Supervision {
     }
     ::poll(wait.data(), wait.size(), static_cast<int>(milliseconds.count()));
     if (checkpoint_ && wait[1].revents != 0) checkpoint_->ReadOutput();
-    if (shelf_ && wait[2].revents != 0) shelf_->Serve();
+    if (shelf_ != nullptr && wait[2].revents != 0) shelf_->Serve();
   }
 
   void ReadSignals() {
@@ -213,7 +210,7 @@ class Supervision {
   }
 
   std::optional<Unsaved> LookAtMemory(Clock::time_point now) {
-    if (!shelf_) return std::nullopt;
+    if (shelf_ == nullptr) return std::nullopt;
     shelf_->Serve();  // a checkpoint that has just ended may have left something
     return unsaved_.Look(*shelf_, now);
   }
@@ -289,7 +286,7 @@ class Supervision {
   const SignalFence& fence_;
   JobOutput& output_;
   Fd signals_;
-  std::optional<TrackingShelf> shelf_;
+  TrackingShelf* const shelf_;
   std::optional<int> job_status_;  // as waitpid gave it
   bool is_filled_ = false;         // nothing of its memory is still to come
   Schedule schedule_;

@@ -14,6 +14,7 @@
 #include "job/job_output.h"
 #include "job/notices.h"
 #include "job/signal_fence.h"
+#include "job/tracking_shelf.h"
 #include "policy/duration_predictor.h"
 #include "policy/trigger_settings.h"
 
@@ -33,6 +34,7 @@ struct SupervisorOptions {
   std::function<DurationPredictor()> earlier_checkpoints;
   Notices notices;
   std::filesystem::path job_directory;  // where checkpoints leave something for one another
+  TrackingShelf* shelf = nullptr;       // none: every checkpoint looks at all memory
 };
 
 struct JobEnd {

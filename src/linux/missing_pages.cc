@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "base/page.h"
+#include "linux/write_protection.h"
 
 namespace holdfast {
 namespace {
@@ -18,7 +19,8 @@ constexpr uint64_t kAllEvents =
 Result<void> MissingPages::Enable(Events events) const {
   uffdio_api api{};
   api.api = UFFD_API;
-  api.features = events == Events::kAll ? kAllEvents : 0;
+  if (events != Events::kNone) api.features = kAllEvents;
+  if (events == Events::kAllAndWrites) api.features |= kFeatureWriteProtectAsync;
   if (ioctl(fd_, UFFDIO_API, &api) != 0) {
     return Fail(ErrorKind::kUnsupported,
                 FailErrno("the kernel takes no missing pages (userfaultfd)").message);
@@ -31,10 +33,11 @@ bool MissingPages::IsOpen() const {
   return ioctl(fd_, UFFDIO_WAKE, &nothing) != 0 && errno == EINVAL;  // of another kind of file: ENOTTY
 }
 
-bool MissingPages::Register(uint64_t start, uint64_t end) const {
+bool MissingPages::Register(uint64_t start, uint64_t end, Writes writes) const {
   uffdio_register request{};
   request.range = {start, end - start};
   request.mode = UFFDIO_REGISTER_MODE_MISSING;
+  if (writes == Writes::kMarked) request.mode |= UFFDIO_REGISTER_MODE_WP;
   return ioctl(fd_, UFFDIO_REGISTER, &request) == 0;
 }
 
@@ -48,13 +51,15 @@ MissingPages::Registered MissingPages::IsRegistered(uint64_t start, uint64_t end
   return error == ENOENT && !IsChanging() ? Registered::kNo : Registered::kUnknown;
 }
 
-MissingPages::Given MissingPages::Copy(uint64_t address, std::span<const std::byte> pages) const {
+MissingPages::Given MissingPages::Copy(uint64_t address, std::span<const std::byte> pages,
+                                       Writes writes) const {
   Given given;
   while (given.bytes < pages.size()) {
     uffdio_copy request{};
     request.dst = address + given.bytes;
     request.src = reinterpret_cast<uint64_t>(pages.data() + given.bytes);
     request.len = pages.size() - given.bytes;
+    request.mode = writes == Writes::kMarked ? UFFDIO_COPY_MODE_WP : 0;
     const int result = ioctl(fd_, UFFDIO_COPY, &request);
     const int error = errno;
     if (request.copy > 0) {

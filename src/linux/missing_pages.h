@@ -22,14 +22,16 @@ class MissingPages {
 
   // Once, on a new descriptor. kAll: whoever forks, or moves, discards or unmaps what is registered, waits
   // until that has been read (needs CAP_SYS_PTRACE). kUnsupported when the kernel lacks any of it.
-  enum class Events { kNone, kAll };
+  // kAllAndWrites: writes to pages that were put so are marked, as write_protection.h has it.
+  enum class Events { kNone, kAll, kAllAndWrites };
   Result<void> Enable(Events events) const;
 
   // Whether the descriptor is open, and what it is meant to be.
   bool IsOpen() const;
 
-  // Of one mapping. False: the kernel does not take this kind of mapping.
-  bool Register(uint64_t start, uint64_t end) const;
+  // Of one mapping. False: the kernel does not take this kind of mapping. kMarked: needs kAllAndWrites.
+  enum class Writes { kNotMarked, kMarked };
+  bool Register(uint64_t start, uint64_t end, Writes writes = Writes::kNotMarked) const;
   // Whether all of it lies in one registered mapping. kUnknown while IsChanging.
   enum class Registered { kYes, kNo, kUnknown };
   Registered IsRegistered(uint64_t start, uint64_t end) const;
@@ -41,7 +43,8 @@ class MissingPages {
     uint64_t bytes = 0;
     int error = 0;
   };
-  Given Copy(uint64_t address, std::span<const std::byte> pages) const;
+  // kMarked: a page counts as not written to; the place is registered so. Any other counts as written.
+  Given Copy(uint64_t address, std::span<const std::byte> pages, Writes writes = Writes::kNotMarked) const;
   // One page of zeros. The errno as above, 0: it is there.
   int GiveZeros(uint64_t address) const;
 

@@ -6,12 +6,6 @@
 #include <cerrno>
 
 namespace holdfast {
-namespace {
-
-constexpr uint64_t kFeatureWriteProtectAsync = 1 << 15;  // UFFD_FEATURE_WP_ASYNC; Debian 12's headers lack it
-
-}  // namespace
-
 Result<WriteProtection> WriteProtection::Enable(Fd userfaultfd, Events events) {
   uffdio_api api{};
   api.api = UFFD_API;

@@ -13,6 +13,9 @@
 
 namespace holdfast {
 
+inline constexpr uint64_t kFeatureWriteProtectAsync =
+    1 << 15;  // UFFD_FEATURE_WP_ASYNC; Debian 12's headers lack it
+
 class WriteProtection {
  public:
   // kOfOthers: who forks with a registered mapping, or moves, discards or unmaps a part of one, waits until

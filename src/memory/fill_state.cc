@@ -50,6 +50,8 @@ void Move(FilledSpace& space, uint64_t from, uint64_t to, uint64_t bytes) {
     space.missing.Add(space.came.back());
   }
   space.left.push_back({from, from + bytes, from});
+  space.arrived.Take(to, to + bytes);
+  space.arrived.Add({to, to + bytes, to});
 }
 
 void Unmap(FilledSpace& space, uint64_t start, uint64_t end) {
@@ -64,12 +66,12 @@ void Unmap(FilledSpace& space, uint64_t start, uint64_t end) {
 
 }  // namespace
 
-void FillState::Add(int userfaultfd, const AddressSpace& stored, MissingRanges missing) {
+FilledSpace& FillState::Add(int userfaultfd, const AddressSpace& stored, MissingRanges missing) {
   auto space = std::make_shared<FilledSpace>();
   space->userfaultfd = userfaultfd;
   space->stored = &stored;
   space->missing = std::move(missing);
-  spaces_[userfaultfd] = std::move(space);
+  return *(spaces_[userfaultfd] = std::move(space));
 }
 
 std::shared_ptr<FilledSpace> FillState::Find(int userfaultfd) const {

@@ -2,6 +2,8 @@
 // whoever reads the same journal comes to know the same.
 #pragma once
 
+#include <sys/types.h>
+
 #include <atomic>
 #include <map>
 #include <memory>
@@ -30,6 +32,11 @@ struct FilledSpace {
   std::vector<MissingRange>
       displaced;  // what was missing in places that something came to, before it is told where it is
   std::atomic<bool> gone{false};  // no process has it any more
+  // Not -1: it is process `pid`'s, and its writes are to be tracked by this descriptor when all is there.
+  // Pages are put so that writes leave their mark.
+  int tracking = -1;
+  pid_t pid = 0;
+  MissingRanges arrived;  // where anything has been moved to, ever
 
   bool IsSettled() const { return went.empty() && came.empty() && left.empty() && displaced.empty(); }
 };
@@ -37,7 +44,7 @@ struct FilledSpace {
 // Not thread-safe.
 class FillState {
  public:
-  void Add(int userfaultfd, const AddressSpace& stored, MissingRanges missing);
+  FilledSpace& Add(int userfaultfd, const AddressSpace& stored, MissingRanges missing);
   // What the entry says. The space that a fork brings; else null.
   std::shared_ptr<FilledSpace> Apply(const FillJournal::Entry& entry);
 

@@ -88,10 +88,13 @@ std::vector<PageRun> LeftOf(const std::vector<PageRun>& runs, const std::vector<
   return without;
 }
 
-std::vector<PageRun> PlacesOf(const std::vector<Extent>& extents) {
-  std::vector<PageRun> places;
-  for (const Extent& extent : extents) places.push_back({extent.address, extent.pages * kPageBytes});
-  return places;
+std::vector<PageRun> RunsOf(const std::vector<Extent>& extents) {
+  std::vector<PageRun> runs;
+  for (const Extent& extent : extents) {
+    if (runs.empty() || EndOf(runs.back()) != extent.address) runs.push_back({.address = extent.address});
+    runs.back().bytes = EndOf(extent) - runs.back().address;
+  }
+  return runs;
 }
 
 uint64_t TotalBytes(const std::vector<PageRun>& runs) {

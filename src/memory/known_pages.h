@@ -19,8 +19,8 @@ std::vector<Extent> Without(const std::vector<Extent>& known, const std::vector<
 std::vector<PageRun> Ordered(std::vector<PageRun> runs);
 // The parts of `runs` that lie in none of `others`.
 std::vector<PageRun> LeftOf(const std::vector<PageRun>& runs, const std::vector<PageRun>& others);
-// The places of extents.
-std::vector<PageRun> PlacesOf(const std::vector<Extent>& extents);
+// The places that they lie in.
+std::vector<PageRun> RunsOf(const std::vector<Extent>& extents);
 
 uint64_t TotalBytes(const std::vector<PageRun>& runs);
 

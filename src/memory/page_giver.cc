@@ -131,13 +131,18 @@ Result<Outcome> PageGiver::GiveWithin(FilledSpace& space, const Piece& piece, ui
   for (const MissingRange& range : missing) {
     const uint64_t offset = range.start - piece.start;
     if (range.stored != piece.extent->address + offset) continue;
-    const Outcome outcome = TRY(GiveRange(space, range.start, content.subspan(offset, range.bytes())));
+    // A huge page is not made of pages that are protected.
+    const bool marked = space.tracking >= 0 && !piece.extent->huge && range.stored == range.start;
+    const Outcome outcome =
+        TRY(GiveRange(space, range.start, content.subspan(offset, range.bytes()),
+                      marked ? MissingPages::Writes::kMarked : MissingPages::Writes::kNotMarked));
     if (outcome != Outcome::kGiven) return outcome;
   }
   return Outcome::kGiven;
 }
 
-Result<Outcome> PageGiver::GiveRange(FilledSpace& space, uint64_t address, std::span<const std::byte> bytes) {
+Result<Outcome> PageGiver::GiveRange(FilledSpace& space, uint64_t address, std::span<const std::byte> bytes,
+                                     MissingPages::Writes writes) {
   const MissingPages pages(space.userfaultfd);
   const auto done = [&](uint64_t length) {
     const std::lock_guard lock(mutex_);
@@ -147,7 +152,8 @@ Result<Outcome> PageGiver::GiveRange(FilledSpace& space, uint64_t address, std::
   };
   bool one_by_one = false;  // they lie in several mappings
   while (!bytes.empty()) {
-    const MissingPages::Given given = pages.Copy(address, one_by_one ? bytes.first(kPageBytes) : bytes);
+    const MissingPages::Given given =
+        pages.Copy(address, one_by_one ? bytes.first(kPageBytes) : bytes, writes);
     if (given.bytes > 0) done(given.bytes);
     switch (given.error) {
       case 0:

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "linux/missing_pages.h"
 #include "memory/change_gate.h"
 #include "memory/extent_reader.h"
 #include "memory/fill_state.h"
@@ -53,7 +54,8 @@ class PageGiver {
   Outcome GiveZeros(const FilledSpace& space, uint64_t page);
   Result<Outcome> GiveWithin(FilledSpace& space, const Piece& piece, uint64_t start, uint64_t end,
                              std::span<const std::byte> content);
-  Result<Outcome> GiveRange(FilledSpace& space, uint64_t address, std::span<const std::byte> bytes);
+  Result<Outcome> GiveRange(FilledSpace& space, uint64_t address, std::span<const std::byte> bytes,
+                            MissingPages::Writes writes);
   void Touched(int32_t pid, uint64_t address);
 
   ChangeGate& gate_;

@@ -4,6 +4,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -23,7 +24,9 @@
 #include "linux/missing_pages.h"
 #include "memory/huge_pages.h"
 #include "memory/page_giver.h"
+#include "memory/stop_beside.h"
 #include "memory/thread_priority.h"
+#include "memory/tracking_handover.h"
 
 namespace holdfast {
 namespace {
@@ -46,14 +49,16 @@ class Server {
     const Served served = Listen();
     StopThreads();
     if (error_) return *std::move(error_);
-    return PageServerReport{served, giver_.touched()};
+    return PageServerReport{served, giver_.touched(), tracked_};
   }
 
  private:
   // Comes to know what a predecessor knew, but for the faults that it had read: who waits asks again.
   void TakeOver() {
     for (const PageServerPlan::Space& space : plan_.spaces) {
-      state_.Add(space.userfaultfd, *space.stored, space.missing);
+      FilledSpace& filled = state_.Add(space.userfaultfd, *space.stored, space.missing);
+      filled.tracking = space.tracking;
+      filled.pid = space.pid;
     }
     journal_.Reload();
     for (size_t i = 0; i < journal_.size(); ++i) state_.Apply(journal_[i]);
@@ -103,7 +108,7 @@ class Server {
 
   Served Listen() {
     ExtentReader reader(plan_.manifest, plan_.blocks);
-    while (!state_.spaces().empty() && !stopping_) {
+    while ((!state_.spaces().empty() && !stopping_) || IsStopping()) {
       // Once the journal has been full, nobody could take over from us.
       const int companion = journal_.overflowed() ? -1 : companion_;
       std::vector<pollfd> wait{{.fd = companion, .events = POLLIN, .revents = 0},
@@ -111,7 +116,7 @@ class Server {
       for (const auto& [userfaultfd, space] : state_.spaces())
         wait.push_back({.fd = userfaultfd, .events = POLLIN, .revents = 0});
       const int ready = poll(wait.data(), wait.size(), Settle() ? kIdleMilliseconds : 1);
-      if (ready > 0 && wait[0].revents != 0) return Served::kAlone;
+      if (ready > 0 && wait[0].revents != 0 && !IsStopping()) return Served::kAlone;
       for (size_t i = 2; i < wait.size(); ++i) {
         if (wait[i].revents != 0) ReadMessages(wait[i].fd);
       }
@@ -198,12 +203,56 @@ class Server {
       if (space->gone || (space->IsSettled() && giver_.IsFilled(*space))) over.push_back(space);
     }
     for (const Space& space : over) {
-      const std::unique_lock gate(gate_);
-      space->gone = true;
-      state_.Apply(journal_.Mark(space->userfaultfd, kFillEnded));
-      close(space->userfaultfd);
+      if (!space->gone && space->tracking >= 0) {
+        LetGoTracked(*space);
+      } else {
+        const std::unique_lock gate(gate_);
+        End(*space);
+      }
+    }
+    if (stop_ && !IsStopping() && !IsStillWanted(*stop_)) stop_.reset();
+  }
+
+  bool IsStillWanted(const StopBeside& stop) const {
+    return std::any_of(state_.spaces().begin(), state_.spaces().end(), [&stop](const auto& entry) {
+      const FilledSpace& space = *entry.second;
+      return !space.gone && space.tracking >= 0 && space.pid == stop.pid();
+    });
+  }
+
+  // Requires: the gate is ours alone.
+  void End(FilledSpace& space) {
+    space.gone = true;
+    state_.Apply(journal_.Mark(space.userfaultfd, kFillEnded));
+    close(space.userfaultfd);
+  }
+
+  // Between the one descriptor and the other nobody sees a write, so the process stands still for it. The
+  // processes are let go of one after the other.
+  void LetGoTracked(FilledSpace& space) {
+    if (!stop_) {
+      stop_ = std::make_unique<StopBeside>(space.pid, wake_.get());
+    } else if (stop_->pid() == space.pid && stop_->state() != StopBeside::State::kUndecided) {
+      {
+        const std::unique_lock gate(gate_);
+        HandOver(space, stop_->state() == StopBeside::State::kStopped);
+      }
+      stop_.reset();
     }
   }
+
+  // Requires: the gate is ours alone.
+  void HandOver(FilledSpace& space, bool stands_still) {
+    const bool possible = stands_still && !MissingPages(space.userfaultfd).IsChanging() &&
+                          !SharesItsMemory(space.pid, plan_.root_pid);
+    Result<std::vector<PageRun>> unwritten = Fail(ErrorKind::kBusy, "it does not stand still");
+    if (possible) unwritten = FindUnwritten(space.pid, space.userfaultfd, *space.stored, space.arrived);
+    End(space);
+    if (unwritten && TrackUnwritten(space.pid, space.tracking, *unwritten)) tracked_.push_back(space.pid);
+  }
+
+  // Somebody has to read until it is decided.
+  bool IsStopping() const { return stop_ && stop_->state() == StopBeside::State::kUndecided; }
 
   // ---- Threads that put pages ----
 
@@ -348,6 +397,8 @@ class Server {
   std::condition_variable queue_changed_;
   std::deque<Fault> queue_;
   std::atomic<bool> stopping_{false};
+  std::vector<pid_t> tracked_;
+  std::unique_ptr<StopBeside> stop_;  // of a process that is filled and is to be tracked
   std::optional<Error> error_;
   std::mutex cursor_mutex_;
   int cursor_space_ = 0;

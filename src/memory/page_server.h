@@ -28,11 +28,16 @@ struct PageServerPlan {
     int userfaultfd = -1;  // MissingPages::Events::kAll, registered
     const AddressSpace* stored = nullptr;
     MissingRanges missing;
+    // Not -1: the writes of process `pid` are to be tracked by this when all is there: enabled for it,
+    // nothing registered. `userfaultfd` is MissingPages::Events::kAllAndWrites then, and so are its places.
+    int tracking = -1;
+    pid_t pid = 0;
   };
   const Manifest& manifest;
   const BlockReader& blocks;
   std::vector<Space> spaces;
   std::vector<Touch> first;  // what to bring in before all else, in this order
+  pid_t root_pid = 0;        // of the job
 };
 
 enum class Served {
@@ -43,6 +48,7 @@ enum class Served {
 struct PageServerReport {
   Served served = Served::kFilled;
   std::vector<Touch> touched;  // what the job waited for, in order; a limited number
+  std::vector<pid_t> tracked;  // processes whose writes are tracked since the snapshot
 };
 
 // Serves from where the journal stands, until one of both. `companion`: a pidfd of a process that shares our

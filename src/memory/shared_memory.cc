@@ -269,7 +269,7 @@ Result<void> SharedMemoryCapture::StoreRounds(Object& object, PendingSnapshot& p
       object.known = Without(object.known, wanted);
       continue;
     }
-    const std::vector<PageRun> same = PlacesOf(TRY(Unchanged(object)));
+    const std::vector<PageRun> same = RunsOf(TRY(Unchanged(object)));
     wanted = LeftOf(TRY(object.file->DataIn(0, TRY(object.file->Bytes()))), same);
     object.room_bytes = TotalBytes(wanted);
     if (round == 2 || object.room_bytes <= limits::kLittleMemoryBytes || object.room_bytes > stored / 2)
@@ -356,7 +356,7 @@ Result<void> SharedMemoryCapture::CaptureOne(const FoundObject& found, Object& o
     object.known = Without(object.known, *written);
   } else {
     object.known = TRY(Unchanged(object));
-    wanted = LeftOf(TRY(object.file->DataIn(0, TRY(object.file->Bytes()))), PlacesOf(object.known));
+    wanted = LeftOf(TRY(object.file->DataIn(0, TRY(object.file->Bytes()))), RunsOf(object.known));
   }
   std::vector<StagedMemory::Wanted> copies;
   copies.reserve(wanted.size());

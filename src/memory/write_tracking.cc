@@ -116,7 +116,11 @@ Result<void> FindMarked(const PagemapScanner& scanner, const Stretch& stretch, b
 }  // namespace
 
 Result<WriteTracking> WriteTracking::Begin(pid_t pid, const StoppedProcess& stopped) {
-  WriteTracking tracking(pid, TRY(WriteProtection::Enable(TRY(MakeTrackingDescriptor(pid, stopped)))));
+  return Begin(pid, TRY(MakeTrackingDescriptor(pid, stopped)));
+}
+
+Result<WriteTracking> WriteTracking::Begin(pid_t pid, Fd userfaultfd) {
+  WriteTracking tracking(pid, TRY(WriteProtection::Enable(std::move(userfaultfd))));
   if (TRY(tracking.IsCurrent(TRY(ReadMaps(pid))))) {
     return Fail(ErrorKind::kBusy, fmt::format("writes of process {} are tracked already", pid));
   }
@@ -166,6 +170,27 @@ Result<WriteTracking::Armed> WriteTracking::Arm(const std::vector<Mapping>& mapp
     }
   }
   return armed;
+}
+
+Result<void> WriteTracking::ArmOnly(const std::vector<Mapping>& mappings, const std::vector<PageRun>& runs) {
+  const PagemapScanner scanner = TRY(PagemapScanner::Open(pid_));
+  TRY(ClearNew(scanner));
+  auto run = runs.begin();
+  for (const Mapping& mapping : mappings) {
+    while (run != runs.end() && run->address + run->bytes <= mapping.start) ++run;
+    if (!IsTracked(mapping)) continue;
+    for (auto at = run; at != runs.end() && at->address < mapping.end; ++at) {
+      const uint64_t start = std::max(at->address, mapping.start);
+      const uint64_t end = std::min(at->address + at->bytes, mapping.end);
+      for (const PageRegion& region : TRY(scanner.Protect(start, end))) {
+        // A page that is zeros again seems unwritten from then on.
+        if ((region.categories & kPageZeroFrame) == 0 || protection_.Clear(region.start, region.end))
+          continue;
+        return Fail(ErrorKind::kBusy, fmt::format("process {} has changed its memory", pid_));
+      }
+    }
+  }
+  return {};
 }
 
 Result<WriteTracking::Found> WriteTracking::Find(const std::vector<Mapping>& mappings, bool arm) {

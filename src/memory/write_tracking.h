@@ -23,6 +23,8 @@ class WriteTracking {
   // seccomp filter has none. kBusy: somebody else tracks it, for another snapshot; two would take each
   // other's marks for their own.
   static Result<WriteTracking> Begin(pid_t pid, const StoppedProcess& stopped);
+  // The same with a new userfaultfd of the process, which nobody else has enabled yet.
+  static Result<WriteTracking> Begin(pid_t pid, Fd userfaultfd);
   // Goes on with what Release gave, of the same process.
   static WriteTracking Continue(pid_t pid, Fd userfaultfd) {
     return {pid, WriteProtection::Continue(std::move(userfaultfd))};
@@ -44,6 +46,10 @@ class WriteTracking {
   // read, every thread of the job has to pass a stop: a system call that found a page before it was protected
   // may still be writing to it, which leaves no mark. After an error the tracking must not be used any more.
   Result<Armed> Arm(const std::vector<Mapping>& mappings);
+
+  // Protects, of registered mappings, what is in `runs` (sorted) and nothing else: everything else counts as
+  // written. Requires: no thread of the process runs. After an error the tracking must not be used any more.
+  Result<void> ArmOnly(const std::vector<Mapping>& mappings, const std::vector<PageRun>& runs);
 
   struct Found {
     std::vector<PageRun> written;    // pages

@@ -19,18 +19,21 @@ def row_of(holdfast, snapshot):
 
 @pytest.mark.parametrize("program", MEMORY_PROGRAMS)
 def test_cycles(program, subject, holdfast):
-    """Three snapshots in a row, a restart, one more, a restart from it and one from the middle."""
+    """Three snapshots in a row, two restarts that track from the first write on, more snapshots after each, restarts from the last and from
+    one in the middle."""
     name, *arguments = program.split()
     job = subject(name, *arguments).run()
     for _ in range(3):
         job.wait_rounds(2)
         job.checkpoint(*PRECOPY)
     job.assert_untouched()
-    job.kill()
-    job.resume()
-    job.wait_rounds(3)
-    job.checkpoint(*PRECOPY)
-    job.assert_untouched()
+    for how in ("--eager", "--lazy"):
+        job.kill()
+        job.resume(None, how)
+        for rounds in (0, 2):
+            job.wait_rounds(rounds)
+            job.checkpoint(*PRECOPY)
+        job.assert_untouched()
     for version in (None, 2):
         job.kill()
         job.resume(version)
@@ -80,15 +83,47 @@ def test_what_is_the_same_is_stored_once(mode, first_mebibytes, subject, holdfas
     job.assert_good()
 
 
-def test_a_restarted_job_goes_on_with_deltas(subject, holdfast):
-    job = subject("slow_writer", 64, 2).run()
-    first = job.checkpoint(*PRECOPY)
+@pytest.mark.parametrize("how", ["--eager", "--lazy"])
+def test_a_restarted_job_goes_on_with_deltas(how, subject, holdfast):
+    """What was tracked at the snapshot is tracked again from the restart on: only what was written since is looked at."""
+    job = subject("slow_writer", 128, 2).run()
+    job.checkpoint(*PRECOPY)
+    for _ in range(3):
+        job.kill()
+        job.resume(None, how)
+        for _ in range(2):
+            job.wait_rounds(1)
+            delta = job.checkpoint(*PRECOPY)
+            assert delta["bytes_captured"] < 32 << 20, delta
+            job.assert_untouched()
+    job.wait_rounds(9)  # in eight it looks at all of its memory
+    assert tracked_mappings(job.pid) > 0
+    holdfast.verify()
+
+
+def test_a_restarted_job_is_tracked_only_if_it_was(subject, holdfast):
+    job = subject("slow_writer", 64).run()
+    first = job.checkpoint()
     job.kill()
-    job.resume()
+    job.resume(None, "--eager")
+    assert tracked_mappings(job.pid) == 0
     again = job.checkpoint(*PRECOPY)
     # All of it is looked at, and what is in the store already is not stored again.
     assert again["bytes_captured"] >= 64 << 20 and again["bytes_stored"] < first["bytes_stored"] / 2, again
     assert job.checkpoint(*PRECOPY)["bytes_captured"] < 16 << 20
+
+
+def test_a_supervisor_is_killed_after_a_restart(subject, holdfast):
+    """Then nobody holds on to what was tracked, and all is looked at."""
+    job = subject("slow_writer", 64).run()
+    job.checkpoint(*PRECOPY)
+    job.kill()
+    job.resume(None, "--eager")
+    assert tracked_mappings(job.pid) > 0
+    os.kill(job.supervisor, signal.SIGKILL)
+    world.wait_until(lambda: tracked_mappings(job.pid) == 0, "the tracking to end")
+    assert job.checkpoint(*PRECOPY)["bytes_captured"] >= 64 << 20
+    job.wait_rounds(2)
 
 
 def test_the_last_one_before_a_stop_is_a_delta(subject, holdfast):

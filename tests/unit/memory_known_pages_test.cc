@@ -56,6 +56,15 @@ TEST(Without, IsTheRest) {
   EXPECT_THAT(Without(known, {Pages(18, 2)}), ElementsAre(known[0], known[1]));
 }
 
+TEST(RunsOf, JoinsWhatLiesSideBySide) {
+  const std::vector<PageRun> runs = RunsOf({Known(10, 8, 1, 2), Known(18, 4, 2), Known(23, 1, kZeroBlock)});
+  ASSERT_EQ(runs.size(), 2U);
+  EXPECT_EQ(runs[0].address, 10 * kPageBytes);
+  EXPECT_EQ(runs[0].bytes, 12 * kPageBytes);
+  EXPECT_EQ(runs[1].address, 23 * kPageBytes);
+  EXPECT_EQ(runs[1].bytes, kPageBytes);
+}
+
 TEST(WithinAndWithout, AddUpToAll) {
   const std::vector<Extent> known = {Known(3, 5, 1), Known(8, 20, 2, 1), Known(40, 1, 3)};
   const std::vector<PageRun> runs = {Pages(0, 4), Pages(6, 3), Pages(12, 1), Pages(25, 16)};

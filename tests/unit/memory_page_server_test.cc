@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 #include <linux/userfaultfd.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -20,7 +21,11 @@
 
 #include "linux/missing_pages.h"
 #include "linux/pidfd.h"
+#include "linux/stopped_process.h"
+#include "linux/write_protection.h"
 #include "memory/drain.h"
+#include "memory/remote_memory.h"
+#include "memory/write_tracking.h"
 #include "memory_test_support.h"
 
 namespace holdfast {
@@ -86,28 +91,37 @@ class PageServerTest : public MemoryStoreTest {
     ASSERT_EQ(pipe(go), 0);
     subject_ = fork();
     if (subject_ == 0) {
+      prctl(PR_SET_PDEATHSIG, SIGKILL);
       close(go[1]);
       if (mmap(memory_.Page(0), memory_.bytes(), PROT_READ | PROT_WRITE,
                MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED) {
         _exit(100);
       }
       madvise(memory_.Page(0), memory_.bytes(), MADV_NOHUGEPAGE);
-      const int fd = static_cast<int>(syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK));
+      int fds[2];
+      for (int& fd : fds) fd = static_cast<int>(syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK));
       char word = 0;
-      if (write(told[1], &fd, sizeof fd) != sizeof fd || read(go[0], &word, 1) != 1) _exit(101);
-      close(fd);
+      if (write(told[1], fds, sizeof fds) != sizeof fds || read(go[0], &word, 1) != 1) _exit(101);
+      for (const int fd : fds) close(fd);
       _exit(body());
     }
-    int fd = -1;
-    ASSERT_EQ(read(told[0], &fd, sizeof fd), static_cast<ssize_t>(sizeof fd));
+    int fds[2] = {-1, -1};
+    ASSERT_EQ(read(told[0], fds, sizeof fds), static_cast<ssize_t>(sizeof fds));
     const Result<Fd> pidfd = OpenPidfd(subject_);
     ASSERT_OK(pidfd);
-    Result<Fd> copy = CopyDescriptor(pidfd->get(), fd);
+    Result<Fd> copy = CopyDescriptor(pidfd->get(), fds[0]);
     if (!copy) GTEST_SKIP() << copy.error().message;
     userfaultfd_ = copy->Release();  // the server closes it
     const MissingPages pages(userfaultfd_);
-    ASSERT_OK(pages.Enable(MissingPages::Events::kAll));
-    ASSERT_TRUE(pages.Register(memory_.start(), memory_.start() + memory_.bytes()));
+    if (tracked_) {
+      tracking_ = CopyDescriptor(pidfd->get(), fds[1]).value();
+      Result<WriteProtection> enabled = WriteProtection::Enable(std::move(tracking_));
+      if (!enabled) GTEST_SKIP() << enabled.error().message;
+      tracking_ = (*std::move(enabled)).Release();
+    }
+    ASSERT_OK(pages.Enable(tracked_ ? MissingPages::Events::kAllAndWrites : MissingPages::Events::kAll));
+    ASSERT_TRUE(pages.Register(memory_.start(), memory_.start() + memory_.bytes(),
+                               tracked_ ? MissingPages::Writes::kMarked : MissingPages::Writes::kNotMarked));
     ASSERT_EQ(write(go[1], "g", 1), 1);
     for (const int end : {told[0], told[1], go[0], go[1]}) close(end);
   }
@@ -116,10 +130,12 @@ class PageServerTest : public MemoryStoreTest {
     blocks_ = store_->OpenBlocks(manifest_).value();
     MissingRanges missing;
     missing.Add({memory_.start(), memory_.start() + memory_.bytes(), memory_.start()});
-    const PageServerPlan plan{.manifest = manifest_,
-                              .blocks = *blocks_,
-                              .spaces = {{userfaultfd_, &manifest_.address_spaces.at(0), missing}},
-                              .first = std::move(first)};
+    const PageServerPlan plan{
+        .manifest = manifest_,
+        .blocks = *blocks_,
+        .spaces = {{userfaultfd_, &manifest_.address_spaces.at(0), missing, tracking_.get(), subject_}},
+        .first = std::move(first),
+        .root_pid = subject_};
     return ServePages(plan, *journal_, companion.get());
   }
 
@@ -139,6 +155,38 @@ class PageServerTest : public MemoryStoreTest {
     EXPECT_EQ(WEXITSTATUS(status), 0);
   }
 
+  // In the tracked subject, which is left running: whatever pages are said not to have been written to.
+  void ExpectUnwrittenAreRight(size_t& unwritten_pages) {
+    const Result<StoppedProcess> stopped = StoppedProcess::Stop(subject_, 10'000);
+    ASSERT_OK(stopped);
+    WriteTracking tracking = WriteTracking::Continue(subject_, std::move(tracking_));
+    const Result<WriteTracking::Found> found = tracking.Find(memory_.MappingsOf(subject_), /*arm=*/false);
+    ASSERT_OK(found);
+    const RemoteMemory subject = RemoteMemory::Open(subject_).value();
+    std::vector<std::byte> content(kPageBytes);
+    for (const PageRun& run : found->unwritten) {
+      for (uint64_t at = run.address; at < run.address + run.bytes; at += kPageBytes) {
+        const size_t page = (at - memory_.start()) / kPageBytes;
+        ASSERT_OK(subject.Read(at, content));
+        ASSERT_TRUE(IsRightAt(page, reinterpret_cast<const char*>(content.data()))) << "page " << page;
+        ++unwritten_pages;
+      }
+    }
+  }
+  // An end before it is done shows as one later.
+  void AwaitOrEnd(const TestMemory& done) const {
+    siginfo_t ended{};
+    while (done.Page(0)[0] == 0 && ended.si_pid == 0) {
+      usleep(1000);
+      waitid(P_PID, static_cast<id_t>(subject_), &ended, WEXITED | WNOHANG | WNOWAIT);
+    }
+    ASSERT_EQ(ended.si_pid, 0) << "it ended with " << ended.si_status;
+  }
+  void EndSubject() const {
+    kill(subject_, SIGKILL);
+    EXPECT_EQ(waitpid(subject_, nullptr, 0), subject_);
+  }
+
   // Made before the subject, so that they have none of its descriptors.
   ChildProcess living_;
   ChildProcess dead_;
@@ -147,6 +195,8 @@ class PageServerTest : public MemoryStoreTest {
   TestMemory memory_{kPages};
   Manifest manifest_;
   std::unique_ptr<BlockReader> blocks_;
+  bool tracked_ = false;  // its writes are
+  Fd tracking_;
   std::optional<FillJournal> journal_;
   pid_t subject_ = -1;
   int userfaultfd_ = -1;
@@ -280,6 +330,104 @@ TEST_F(PageServerTest, ASuccessorGoesOn) {
   }
   EXPECT_TRUE(filled);
   ExpectEndedWell();
+}
+
+TEST_F(PageServerTest, WritesAreTrackedFromTheFirstOn) {
+  tracked_ = true;
+  const TestMemory done(1, -1, MAP_SHARED);
+  Start([this, &done]() -> int {
+    memory_.Page(3)[0] = 1;  // before it is there
+    if (!IsRight(5) || !IsRight(6)) return 1;
+    memory_.Page(5)[0] = 1;  // after
+    const int zero = open("/dev/zero", O_RDONLY);
+    if (read(zero, memory_.Page(7), 1) != 1) return 2;  // by the kernel
+    if (mremap(memory_.Page(20), kPageBytes, kPageBytes, MREMAP_MAYMOVE | MREMAP_FIXED, memory_.Page(30)) ==
+        MAP_FAILED) {
+      return 3;
+    }
+    madvise(memory_.Page(40), kPageBytes, MADV_DONTNEED);
+    if (*memory_.Page(40) != 0) return 4;
+    done.Page(0)[0] = 1;
+    for (;;) pause();
+  });
+  if (IsSkipped() || HasFatalFailure()) return;
+  const Result<PageServerReport> report = Serve(companion_);
+  ASSERT_OK(report);
+  EXPECT_FALSE(MissingPages(userfaultfd_).IsOpen());
+  ASSERT_EQ(report->tracked, std::vector<pid_t>{subject_});
+  AwaitOrEnd(done);
+  size_t unwritten = 0;
+  ExpectUnwrittenAreRight(unwritten);
+  EXPECT_EQ(unwritten, kPages - 6);  // 3, 5, 7, 20, 30, 40
+  EndSubject();
+}
+
+TEST_F(PageServerTest, NoWriteIsMissedWhateverIsDone) {
+  tracked_ = true;
+  int tracked = 0;
+  size_t unwritten = 0;
+  for (uint64_t seed = 1; seed <= 30; ++seed) {
+    SCOPED_TRACE(seed);
+    const TestMemory done(1, -1, MAP_SHARED);
+    Start([this, &done, seed]() -> int {
+      uint64_t random = seed;
+      const auto next = [&random](uint64_t below) {
+        random = random * 6364136223846793005 + 1442695040888963407;
+        return static_cast<size_t>((random >> 33) % below);
+      };
+      const int zero = open("/dev/zero", O_RDONLY);
+      const int permissions = PROT_READ | PROT_WRITE;
+      for (int i = 0; i < 1500; ++i) {
+        const size_t bytes = (1 + next(4)) * kPageBytes;
+        char* const at = memory_.Page(next(kPages - 4));
+        char* const to = memory_.Page(next(kPages - 4));
+        switch (next(8)) {
+          case 0:
+            if (read(zero, at, bytes) <= 0) return 1;  // a stop may cut it short
+            break;
+          case 1:
+            madvise(at, bytes, MADV_DONTNEED);
+            break;
+          case 2:
+            mmap(at, bytes, permissions, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+            break;
+          case 3:
+            if (at + bytes > to && to + bytes > at) break;
+            mremap(at, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, to);
+            mmap(at, bytes, permissions, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+            break;
+          case 4:
+            if (i % 50 == 0) {
+              const pid_t child = fork();
+              if (child == 0) _exit(0);
+              waitpid(child, nullptr, 0);
+            }
+            break;
+          case 5:
+            static_cast<void>(*static_cast<volatile char*>(at));
+            break;
+          default:
+            at[next(kPageBytes)] = static_cast<char>(i);
+        }
+      }
+      done.Page(0)[0] = 1;
+      for (;;) pause();
+    });
+    if (IsSkipped() || HasFatalFailure()) return;
+    const Result<PageServerReport> report = Serve(companion_);
+    ASSERT_OK(report);
+    AwaitOrEnd(done);
+    if (!report->tracked.empty()) {
+      ++tracked;
+      ExpectUnwrittenAreRight(unwritten);
+    }
+    EndSubject();
+    journal_.emplace(FillJournal::Make().value());
+  }
+  // Else nothing was tried.
+  EXPECT_GT(tracked, 0);
+  EXPECT_GT(unwritten, 0U);
+  RecordProperty("tracked", tracked);
 }
 
 TEST_F(PageServerTest, TellsWhatWasTouched) {

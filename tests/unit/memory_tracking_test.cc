@@ -90,6 +90,29 @@ TEST_F(Tracked, GoesOnWithItsDescriptor) {
   EXPECT_THAT(Numbers(Find(false).written), ElementsAre(1));
 }
 
+TEST_F(Tracked, ArmsNothingButWhatItIsTold) {
+  Write(5);
+  const uint64_t start = memory_.start();
+  ASSERT_OK(tracking_->ArmOnly(memory_.MappingsOf(child_.pid()),
+                               {{.address = start - kPageBytes, .bytes = 2 * kPageBytes},
+                                {.address = start + 2 * kPageBytes, .bytes = 2 * kPageBytes},
+                                {.address = start + 5 * kPageBytes, .bytes = 50 * kPageBytes}}));
+  const WriteTracking::Found found = Find(false);
+  EXPECT_THAT(Numbers(found.written), ElementsAre(1));
+  EXPECT_THAT(Numbers(found.unwritten), ElementsAre(2, 5));
+  Write(2);
+  EXPECT_THAT(Numbers(Find(false).written), ElementsAre(1, 2));
+}
+
+TEST_F(Tracked, DoesNotArmWhatIsZerosAgain) {
+  std::byte byte{1};
+  ASSERT_OK(RemoteMemory::Open(child_.pid())->Read(memory_.start() + 4 * kPageBytes, {&byte, 1}));
+  ASSERT_EQ(byte, std::byte{0});  // the page that all share
+  ASSERT_OK(tracking_->ArmOnly(memory_.MappingsOf(child_.pid()),
+                               {{.address = memory_.start(), .bytes = memory_.bytes()}}));
+  EXPECT_THAT(Numbers(Find(false).unwritten), ElementsAre(1, 2));
+}
+
 TEST_F(Tracked, EndsWithIt) {
   ASSERT_OK(tracking_->Arm(memory_.MappingsOf(child_.pid())));
   tracking_.reset();
