@@ -222,7 +222,7 @@ class Restart {
       Result<void> completed = Complete(task, rebuilt);
       if (completed) completed = GiveAdviceAgain(task);
       if (completed) {
-        Track(task, pages);
+        Track(task, rebuilt.pages);
         completed = ServePagesOfAll();
       }
       if (!completed) {
