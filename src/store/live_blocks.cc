@@ -10,6 +10,7 @@
 #include <tuple>
 #include <unordered_map>
 
+#include "base/page.h"
 #include "store/format.h"
 #include "store/names.h"
 
@@ -132,7 +133,9 @@ class Survey {
     }
     for (const BlockNumber& number : named) {
       const LiveBlock& block = At(number);
-      if (block.keeper == number) live_.segments[number.segment].live_bytes += LiveBytes(block);
+      if (block.keeper != number) continue;
+      live_.segments[number.segment].live_bytes += LiveBytes(block);
+      live_.segments[number.segment].copy_bytes_max += CopyBytesMax(block);
     }
   }
 
@@ -149,6 +152,16 @@ uint64_t LiveBytes(const LiveBlock& block) {
   const auto kept = static_cast<uint64_t>(std::popcount(KeptPages(block.entry)));
   const auto named = static_cast<uint64_t>(std::popcount(block.named & KeptPages(block.entry)));
   return (block.entry.stored_bytes * named + kept - 1) / kept + format::kSegmentEntryBytes;
+}
+
+uint64_t CopyBytesMax(const LiveBlock& block) {
+  const PageMask kept = KeptPages(block.entry);
+  const bool whole = (kept & ~block.named) == 0;
+  if (whole) return block.entry.stored_bytes + format::kSegmentEntryBytes;
+  constexpr uint64_t kOverheadShare = 16;  // of zstd, and of what is not compressed since it gains too little
+  const uint64_t raw_bytes = block.entry.raw_bytes;
+  const uint64_t left = static_cast<uint64_t>(std::popcount(kept & block.named)) * kPageBytes;
+  return std::min(raw_bytes, left + raw_bytes / kOverheadShare) + format::kSegmentEntryBytes;
 }
 
 uint64_t LiveBlocks::bytes() const {
