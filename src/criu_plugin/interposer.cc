@@ -12,6 +12,7 @@
 // - /run/criu.kdat*, CRIU's cache of kernel features: in the directory that the engine names, which is a
 // tmpfs.
 // - bind to the path of a Unix socket, and the removal of what is there before: see private_sockets.h.
+// - eventfd, and /proc/PID/fdinfo before it: see event_semaphore.h.
 // - wait4 for a process that is dead but for threads which nobody has waited for: waits for those, too.
 // - SO_PASSCRED, SO_PASSSEC on sockets that are neither Unix nor netlink: 0. Linux 6.16 began to refuse them
 // there,
@@ -22,6 +23,7 @@
 // descriptor of /proc/PID (criu/proc_parse.c).
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
@@ -37,6 +39,7 @@
 
 #include "criu_plugin/channel.h"
 #include "criu_plugin/dead_threads.h"
+#include "criu_plugin/event_semaphore.h"
 #include "criu_plugin/private_sockets.h"
 #include "criu_plugin/stop_tree.h"
 
@@ -237,7 +240,15 @@ INTERPOSE int openat64(int directory, const char* path, int flags, ...) {
     const int fd = holdfast::SmapsFromEngine(directory);
     if (fd >= 0) return fd;
   }
-  return real(directory, path, flags, mode);
+  const int fd = real(directory, path, flags, mode);
+  const bool of_descriptor = holdfast::ChannelConnected() && holdfast::StartsWith(path, "fdinfo/");
+  return fd >= 0 && of_descriptor ? holdfast::MarkSemaphore(fd) : fd;
+}
+
+INTERPOSE int eventfd(unsigned count, int flags) noexcept {
+  static const auto real = holdfast::Real<int (*)(unsigned, int)>("eventfd");
+  const bool semaphore = holdfast::ChannelConnected() && holdfast::TakeSemaphoreMark(count);
+  return real(count, semaphore ? flags | EFD_SEMAPHORE : flags);
 }
 
 INTERPOSE int openat(int directory, const char* path, int flags, ...) {

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <thread>
@@ -76,12 +77,21 @@ std::vector<SharedUse> UsesIn(const std::vector<Mapping>& mappings, pid_t pid, u
 
 constexpr uint64_t kStretchBytesMax = 128 * kMiB;
 
-// Nothing: the process has ended. What it had mapped will not be there at the freeze, and count as written.
-Result<std::optional<PagemapScanner>> OpenScanner(pid_t pid) {
-  Result<PagemapScanner> scanner = PagemapScanner::Open(pid);
-  if (scanner) return std::optional(*std::move(scanner));
-  if (scanner.error().kind == ErrorKind::kNotFound) return std::optional<PagemapScanner>();
-  return std::move(scanner).error();
+// Calls `look` for each use of the object (0: of every one) that the process makes. It may end at any moment:
+// what it had mapped will not be there at the freeze, and count as written.
+Result<void> ForEachUse(
+    pid_t pid, const std::vector<SharedUse>& uses, uint64_t inode,
+    const std::function<Result<void>(const PagemapScanner& scanner, const SharedUse& use)>& look) {
+  const auto look_at_all = [&]() -> Result<void> {
+    const PagemapScanner scanner = TRY(PagemapScanner::Open(pid));
+    for (const SharedUse& use : uses) {
+      if (inode == 0 || use.inode == inode) TRY(look(scanner, use));
+    }
+    return {};
+  };
+  Result<void> looked = look_at_all();
+  if (!looked && looked.error().kind == ErrorKind::kNotFound) return {};
+  return looked;
 }
 
 struct Stretch {
@@ -227,9 +237,9 @@ Result<std::set<uint64_t>> SharedTracking::MappedElsewhere(const std::set<uint64
 
 Result<void> SharedTracking::Protect() {
   for (auto& [pid, task] : impl_->tasks) {
-    const std::optional<PagemapScanner> scanner = TRY(OpenScanner(pid));
-    if (!scanner) continue;
-    for (const SharedUse& use : task.uses) TRY(scanner->ProtectPlaces(use.start, use.end));
+    TRY(ForEachUse(pid, task.uses, 0, [](const PagemapScanner& scanner, const SharedUse& use) {
+      return scanner.ProtectPlaces(use.start, use.end);
+    }));
     const std::lock_guard lock(impl_->mutex);
     impl_->NoteWhatIsGone(pid, task);
   }
@@ -239,14 +249,13 @@ Result<void> SharedTracking::Protect() {
 Result<std::vector<PageRun>> SharedTracking::ProtectWritten(uint64_t inode) {
   std::vector<PageRun> written;
   for (auto& [pid, task] : impl_->tasks) {
-    const std::optional<PagemapScanner> scanner = TRY(OpenScanner(pid));
-    if (!scanner) continue;
-    for (const SharedUse& use : task.uses) {
-      if (use.inode != inode) continue;
-      for (const PageRegion& region : TRY(scanner->Protect(use.start, use.end))) {
-        written.push_back(PlaceOf(use, region.start, region.end));
-      }
-    }
+    TRY(ForEachUse(pid, task.uses, inode,
+                   [&written](const PagemapScanner& scanner, const SharedUse& use) -> Result<void> {
+                     for (const PageRegion& region : TRY(scanner.Protect(use.start, use.end))) {
+                       written.push_back(PlaceOf(use, region.start, region.end));
+                     }
+                     return {};
+                   }));
     const std::lock_guard lock(impl_->mutex);
     impl_->NoteWhatIsGone(pid, task);
   }
@@ -256,14 +265,13 @@ Result<std::vector<PageRun>> SharedTracking::ProtectWritten(uint64_t inode) {
 Result<uint64_t> SharedTracking::WrittenBytes(uint64_t inode) const {
   std::vector<PageRun> written;
   for (const auto& [pid, task] : impl_->tasks) {
-    const std::optional<PagemapScanner> scanner = TRY(OpenScanner(pid));
-    if (!scanner) continue;
-    for (const SharedUse& use : task.uses) {
-      if (use.inode != inode) continue;
-      for (const PageRegion& region : TRY(scanner->Unprotected(use.start, use.end))) {
-        written.push_back(PlaceOf(use, region.start, region.end));
-      }
-    }
+    TRY(ForEachUse(pid, task.uses, inode,
+                   [&written](const PagemapScanner& scanner, const SharedUse& use) -> Result<void> {
+                     for (const PageRegion& region : TRY(scanner.Unprotected(use.start, use.end))) {
+                       written.push_back(PlaceOf(use, region.start, region.end));
+                     }
+                     return {};
+                   }));
   }
   return TotalBytes(Ordered(std::move(written)));
 }

@@ -41,6 +41,13 @@ class Object {
   virtual Result<void> ReadAt(uint64_t offset, std::span<std::byte> out) const = 0;
 };
 
+// What an opening gave; null, and no error, where nothing has the name.
+template <typename T>
+Result<std::unique_ptr<T>> IfThere(Result<std::unique_ptr<T>> opened) {
+  if (!opened && opened.error().kind == ErrorKind::kNotFound) return std::unique_ptr<T>();
+  return opened;
+}
+
 struct ObjectInfo {
   std::string name;  // without the folder
   uint64_t bytes = 0;

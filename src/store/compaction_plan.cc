@@ -46,7 +46,7 @@ std::vector<uint32_t> ChooseSegments(const LiveBlocks& live) {
 Result<size_t> BatchSize(const LiveBlocks& live, std::span<const uint32_t> chosen, uint64_t bytes_available) {
   const auto bytes_of = [&live](uint32_t segment) {
     const LiveSegment& one = live.segments[segment];
-    return one.live_bytes + format::kSegmentFrameBytes + one.blocks.size() * format::kMoveBytes;
+    return one.copy_bytes_max + format::kSegmentFrameBytes + one.blocks.size() * format::kMoveBytes;
   };
   // Each manifest is written beside the old one before that goes.
   const uint64_t spare = 2 * live.manifest_bytes_max + kSpareBytes;

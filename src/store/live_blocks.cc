@@ -10,6 +10,7 @@
 #include <tuple>
 #include <unordered_map>
 
+#include "base/page.h"
 #include "store/format.h"
 #include "store/names.h"
 
@@ -48,11 +49,10 @@ class Survey {
  private:
   Result<void> AddSnapshot(const SnapshotId& id) {
     const std::string key = ManifestKey(id);
-    const Result<std::unique_ptr<Object>> file = core_.backend->Open(key);
-    if (!file && file.error().kind == ErrorKind::kNotFound) return {};  // removed meanwhile
-    if (!file) return Error(file.error());
-    live_.manifest_bytes_max = std::max(live_.manifest_bytes_max, (*file)->bytes());
-    const Result<Manifest> manifest = ReadManifest(**file, key);
+    const std::unique_ptr<Object> file = TRY(IfThere(core_.backend->Open(key)));
+    if (file == nullptr) return {};  // removed meanwhile
+    live_.manifest_bytes_max = std::max(live_.manifest_bytes_max, file->bytes());
+    const Result<Manifest> manifest = ReadManifest(*file, key);
     if (!manifest) return Unreadable(manifest.error(), id);
     std::vector<std::optional<uint32_t>> numbers;
     for (const std::string& segment : manifest->segments) numbers.push_back(TRY(NumberOf(segment)));
@@ -78,12 +78,11 @@ class Survey {
     if (!fresh) return known->second;
     const auto bytes = bytes_of_.find(id);
     if (bytes == bytes_of_.end()) return known->second;
-    const Result<std::unique_ptr<SegmentReader>> reader = SegmentReader::Open(*core_.backend, id);
-    if (!reader && reader.error().kind == ErrorKind::kNotFound) return known->second;
-    if (!reader) return Error(reader.error());
+    const std::unique_ptr<SegmentReader> reader = TRY(IfThere(SegmentReader::Open(*core_.backend, id)));
+    if (reader == nullptr) return known->second;
     LiveSegment segment{.id = id, .bytes = bytes->second, .live_bytes = 0, .blocks = {}};
     const auto number = static_cast<uint32_t>(live_.segments.size());
-    for (const SegmentEntry& entry : TRY((*reader)->ReadIndex())) {
+    for (const SegmentEntry& entry : TRY(reader->ReadIndex())) {
       const BlockNumber itself{number, static_cast<uint32_t>(segment.blocks.size())};
       segment.blocks.push_back({entry, 0, itself, {number, entry}});
     }
@@ -134,7 +133,9 @@ class Survey {
     }
     for (const BlockNumber& number : named) {
       const LiveBlock& block = At(number);
-      if (block.keeper == number) live_.segments[number.segment].live_bytes += LiveBytes(block);
+      if (block.keeper != number) continue;
+      live_.segments[number.segment].live_bytes += LiveBytes(block);
+      live_.segments[number.segment].copy_bytes_max += CopyBytesMax(block);
     }
   }
 
@@ -151,6 +152,16 @@ uint64_t LiveBytes(const LiveBlock& block) {
   const auto kept = static_cast<uint64_t>(std::popcount(KeptPages(block.entry)));
   const auto named = static_cast<uint64_t>(std::popcount(block.named & KeptPages(block.entry)));
   return (block.entry.stored_bytes * named + kept - 1) / kept + format::kSegmentEntryBytes;
+}
+
+uint64_t CopyBytesMax(const LiveBlock& block) {
+  const PageMask kept = KeptPages(block.entry);
+  const bool whole = (kept & ~block.named) == 0;
+  if (whole) return block.entry.stored_bytes + format::kSegmentEntryBytes;
+  constexpr uint64_t kOverheadShare = 16;  // of zstd, and of what is not compressed since it gains too little
+  const uint64_t raw_bytes = block.entry.raw_bytes;
+  const uint64_t left = static_cast<uint64_t>(std::popcount(kept & block.named)) * kPageBytes;
+  return std::min(raw_bytes, left + raw_bytes / kOverheadShare) + format::kSegmentEntryBytes;
 }
 
 uint64_t LiveBlocks::bytes() const {
@@ -175,10 +186,9 @@ Result<std::vector<std::vector<std::string>>> GroupLineages(const StoreCore& cor
   for (size_t i = 0; i < lineages.size(); ++i) {
     for (const uint64_t version : TRY(core.Versions(lineages[i]))) {
       const SnapshotId id{lineages[i], version};
-      const Result<std::unique_ptr<Object>> file = core.backend->Open(ManifestKey(id));
-      if (!file && file.error().kind == ErrorKind::kNotFound) continue;  // removed meanwhile
-      if (!file) return Error(file.error());
-      const Result<std::vector<std::string>> segments = ReadManifestSegments(**file, ManifestKey(id));
+      const std::unique_ptr<Object> file = TRY(IfThere(core.backend->Open(ManifestKey(id))));
+      if (file == nullptr) continue;  // removed meanwhile
+      const Result<std::vector<std::string>> segments = ReadManifestSegments(*file, ManifestKey(id));
       if (!segments) return Unreadable(segments.error(), id);
       for (const std::string& segment : *segments) {
         const size_t other = first_of(owner.try_emplace(segment, i).first->second);

@@ -37,6 +37,7 @@ struct LiveSegment {
   std::string id;
   uint64_t bytes = 0;             // of the file
   uint64_t live_bytes = 0;        // of the blocks that count, see LiveBytes
+  uint64_t copy_bytes_max = 0;    // the most that copying them can take
   std::vector<LiveBlock> blocks;  // by offset, dead ones too
 };
 
@@ -50,6 +51,10 @@ struct LiveBlocks {
 
 // What the pages that are named take in a segment. Of a block of which some are not, an estimate.
 uint64_t LiveBytes(const LiveBlock& block);
+
+// What copying it can take at most: compressed without the pages that nobody names, it may be as large as
+// those that are left.
+uint64_t CopyBytesMax(const LiveBlock& block);
 
 // Lineages that share segments (a job and its clones), each in exactly one group.
 Result<std::vector<std::vector<std::string>>> GroupLineages(const StoreCore& core);

@@ -16,9 +16,7 @@ namespace {
 using WantedBlocks = std::unordered_map<BlockKey, uint32_t, BlockKeyHash>;  // the block's index
 
 Result<bool> IsThere(const StoreCore& core, const std::string& segment) {
-  const Result<std::unique_ptr<Object>> there = core.backend->Open(SegmentKey(segment));
-  if (!there && there.error().kind != ErrorKind::kNotFound) return Error(there.error());
-  return there.has_value();
+  return TRY(IfThere(core.backend->Open(SegmentKey(segment)))) != nullptr;
 }
 
 // For each segment of the manifest, whether it is gone.

@@ -31,14 +31,13 @@ Result<Present> Parse(std::string_view text, const std::string& key) {
 
 Result<std::optional<Present>> Read(const StoreCore& core, const std::string& lineage) {
   const std::string key = PresentKey(lineage);
-  const Result<std::unique_ptr<Object>> object = core.backend->Open(key);
-  if (!object && object.error().kind == ErrorKind::kNotFound) return std::optional<Present>();
-  if (!object) return Error(object.error());
-  if ((*object)->bytes() > format::kPresentBytesMax) {
-    return Fail(ErrorKind::kCorrupt, fmt::format("{} has {} bytes, too many", key, (*object)->bytes()));
+  const std::unique_ptr<Object> object = TRY(IfThere(core.backend->Open(key)));
+  if (object == nullptr) return std::optional<Present>();
+  if (object->bytes() > format::kPresentBytesMax) {
+    return Fail(ErrorKind::kCorrupt, fmt::format("{} has {} bytes, too many", key, object->bytes()));
   }
-  std::string text((*object)->bytes(), '\0');
-  TRY((*object)->ReadAt(0, std::as_writable_bytes(std::span(text))));
+  std::string text(object->bytes(), '\0');
+  TRY(object->ReadAt(0, std::as_writable_bytes(std::span(text))));
   return std::optional<Present>(TRY(Parse(text, key)));
 }
 

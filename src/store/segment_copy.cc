@@ -36,15 +36,14 @@ Result<std::span<const std::byte>> ReadTrimmed(const SegmentReader& reader, Page
 
 Result<void> SegmentCopy::Add(uint32_t number) {
   LiveSegment& segment = live_.segments[number];
-  const Result<std::unique_ptr<SegmentReader>> reader = SegmentReader::Open(*core_.backend, segment.id);
-  if (!reader && reader.error().kind == ErrorKind::kNotFound) return {};
-  if (!reader) return Error(reader.error());
+  const std::unique_ptr<SegmentReader> reader = TRY(IfThere(SegmentReader::Open(*core_.backend, segment.id)));
+  if (reader == nullptr) return {};
   std::vector<LiveBlock*> blocks;
   for (uint32_t i = 0; i < segment.blocks.size(); ++i) {
     LiveBlock& block = segment.blocks[i];
     if (block.named != 0 && block.keeper == BlockNumber{number, i}) blocks.push_back(&block);
   }
-  return ParallelFor(blocks.size(), [&](size_t i) { return CopyBlock(**reader, *blocks[i]); });
+  return ParallelFor(blocks.size(), [&](size_t i) { return CopyBlock(*reader, *blocks[i]); });
 }
 
 Result<void> SegmentCopy::CopyBlock(const SegmentReader& reader, LiveBlock& block) {

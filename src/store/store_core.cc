@@ -84,16 +84,13 @@ Result<std::unique_ptr<Object>> StoreCore::OpenManifest(const SnapshotId& id) co
 
 Result<Annotations> StoreCore::AnnotationsOf(const SnapshotId& id, Annotations at_commit) const {
   const std::string key = AnnotationsKey(id);
-  Result<std::unique_ptr<Object>> file = backend->Open(key);
-  if (!file) {
-    if (file.error().kind == ErrorKind::kNotFound) return at_commit;
-    return std::move(file).error();
+  const std::unique_ptr<Object> file = TRY(IfThere(backend->Open(key)));
+  if (file == nullptr) return at_commit;
+  if (file->bytes() > format::kJsonSectionBytesMax) {
+    return Fail(ErrorKind::kCorrupt, fmt::format("{} has {} bytes, too many", key, file->bytes()));
   }
-  if ((*file)->bytes() > format::kJsonSectionBytesMax) {
-    return Fail(ErrorKind::kCorrupt, fmt::format("{} has {} bytes, too many", key, (*file)->bytes()));
-  }
-  std::string text((*file)->bytes(), '\0');
-  TRY((*file)->ReadAt(0, std::as_writable_bytes(std::span(text))));
+  std::string text(file->bytes(), '\0');
+  TRY(file->ReadAt(0, std::as_writable_bytes(std::span(text))));
   return DecodeAnnotations(text, key);
 }
 

@@ -44,13 +44,10 @@ Result<void> MakeDirectory(const std::filesystem::path& directory) {
 
 // False when there is no format file.
 Result<bool> CheckFormatFile(const StoreCore& core) {
-  Result<std::unique_ptr<Object>> file = core.backend->Open(std::string(format::kFormatFile));
-  if (!file) {
-    if (file.error().kind == ErrorKind::kNotFound) return false;
-    return std::move(file).error();
-  }
-  std::string text(std::min((*file)->bytes(), kFormatFileBytesMax), '\0');
-  TRY((*file)->ReadAt(0, std::as_writable_bytes(std::span(text))));
+  const std::unique_ptr<Object> file = TRY(IfThere(core.backend->Open(std::string(format::kFormatFile))));
+  if (file == nullptr) return false;
+  std::string text(std::min(file->bytes(), kFormatFileBytesMax), '\0');
+  TRY(file->ReadAt(0, std::as_writable_bytes(std::span(text))));
   if (text == FormatText(format::kVersion)) return true;
   const std::string path = (core.directory / format::kFormatFile).string();
   const std::string before_version = fmt::format("{}\nversion ", format::kFormatMagicLine);

@@ -38,9 +38,8 @@ class Switch {
   // Null: the snapshot was removed, or has nothing in the segments that were left.
   Result<std::unique_ptr<Object>> OpenIfConcerned(const SnapshotId& id) const {
     const std::string key = ManifestKey(id);
-    Result<std::unique_ptr<Object>> file = core_.backend->Open(key);
-    if (!file && file.error().kind == ErrorKind::kNotFound) return std::unique_ptr<Object>();
-    if (file && !moves_.Concern(TRY(ReadManifestSegments(**file, key)))) return std::unique_ptr<Object>();
+    std::unique_ptr<Object> file = TRY(IfThere(core_.backend->Open(key)));
+    if (file != nullptr && !moves_.Concern(TRY(ReadManifestSegments(*file, key)))) file.reset();
     return file;
   }
 
@@ -54,10 +53,8 @@ class Switch {
     if (targets.empty()) return {};  // what it names there was dropped: it keeps what it has
     for (const std::string& target : targets) {
       if (copy_ != nullptr) TRY(copy_->Publish(target));
-      const Result<std::unique_ptr<Object>> there = core_.backend->Open(SegmentKey(target));
       // It was freed since, with all snapshots that named it: this one keeps what it has.
-      if (!there && there.error().kind == ErrorKind::kNotFound) return {};
-      if (!there) return Error(there.error());
+      if (TRY(IfThere(core_.backend->Open(SegmentKey(target)))) == nullptr) return {};
     }
     const EncodedManifest encoded =
         TRY(EncodedManifest::Moved(*file, key, manifest, core_.options.zstd_level));
@@ -87,13 +84,12 @@ Result<uint64_t> SwitchManifests(const StoreCore& core, const BlockMoves& moves,
 }
 
 Result<void> FinishSwitch(const StoreCore& core) {
-  const Result<std::unique_ptr<Object>> file = core.backend->Open(MovesKey());
-  if (!file && file.error().kind == ErrorKind::kNotFound) return {};
-  if (!file) return Error(file.error());
-  const uint64_t bytes = (*file)->bytes();
+  const std::unique_ptr<Object> file = TRY(IfThere(core.backend->Open(MovesKey())));
+  if (file == nullptr) return {};
+  const uint64_t bytes = file->bytes();
   if (bytes <= format::kMovesBytesMax) {
     std::string text(bytes, '\0');
-    TRY((*file)->ReadAt(0, std::as_writable_bytes(std::span(text))));
+    TRY(file->ReadAt(0, std::as_writable_bytes(std::span(text))));
     const Result<BlockMoves> moves = BlockMoves::Decode(text);
     // Damaged ones are of no use, and nothing depends on them.
     if (moves) TRY(Switch(core, *moves, nullptr).Run());

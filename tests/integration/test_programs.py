@@ -9,7 +9,6 @@ import world
 
 CRIU_LOSES = {
     "descriptors_hold directory": "CRIU 4.1 restores a descriptor of O_PATH | O_DIRECTORY without O_DIRECTORY",
-    "event_descriptors semaphore": "CRIU 4.1 restores an eventfd without EFD_SEMAPHORE",
 }
 
 PROGRAMS = """

@@ -1,5 +1,5 @@
 // eventfd, signalfd, epoll and inotify with something in them, used in every round. "semaphore": an eventfd
-// that counts down by one also stays such a one, which stock CRIU 4.1 does not restore.
+// that counts down by one also stays such a one, which CRIU 4.1 by itself does not restore.
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>

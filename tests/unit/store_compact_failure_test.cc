@@ -2,8 +2,6 @@
 // snapshot suffers, and the next compaction does what is left to do. And compaction in a full store.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sched.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -110,40 +108,22 @@ INSTANTIATE_TEST_SUITE_P(All, CompactFailure,
                          ::testing::Values(Failure::kErrorBefore, Failure::kErrorAfter, Failure::kDeathBefore,
                                            Failure::kDeathAfter));
 
-// A file system of its own, small enough to be filled.
 class CompactInFullStore : public ::testing::Test {
  protected:
   void SetUp() override {
-    mount_ = directory_.path() / "disk";
-    ASSERT_EQ(::mkdir(mount_.c_str(), 0700), 0);
-    mounted_ = ::unshare(CLONE_NEWNS) == 0 &&
-               ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
-               ::mount("holdfast-test", mount_.c_str(), "tmpfs", 0, "size=8m") == 0;
-    if (!mounted_) GTEST_SKIP() << "no file system can be mounted here";
-    Result<Store> opened = Store::Open(mount_ / "store");
+    if (!disk_.mounted()) GTEST_SKIP() << "no file system can be mounted here";
+    Result<Store> opened = Store::Open(disk_.path() / "store");
     ASSERT_OK(opened);
     store_ = std::make_unique<Store>(*std::move(opened));
   }
-  void TearDown() override {
-    store_.reset();
-    if (mounted_) ::umount2(mount_.c_str(), MNT_DETACH);
-  }
-  // Leaves so much room.
-  void FillUpTo(uint64_t bytes) const {
-    fs::remove(mount_ / "filler");
-    const uint64_t available = store_->BytesAvailable().value();
-    if (available > bytes) WriteWholeFile(mount_ / "filler", std::string(available - bytes, 'x'));
-  }
 
-  TemporaryDirectory directory_;
-  fs::path mount_;
+  SmallDisk disk_{"8m"};
   std::unique_ptr<Store> store_;
-  bool mounted_ = false;
 };
 
 TEST_F(CompactInFullStore, RefusesWhatWouldNotFitAndSaysHowMuchItNeeds) {
   const Model model = MakeStore(*store_);
-  FillUpTo(0);
+  disk_.FillUpTo(*store_, 0);
   const Result<CompactReport> report = store_->Compact("");
   ASSERT_FALSE(report);
   EXPECT_EQ(report.error().kind, ErrorKind::kNoSpace);
@@ -157,7 +137,7 @@ TEST_F(CompactInFullStore, WhereverTheRoomEnds) {
   int full = 0;
   bool done = false;
   for (uint64_t room = 0; room < (4 << 20) && !done; room += 64 << 10) {
-    FillUpTo(room);
+    disk_.FillUpTo(*store_, room);
     const Result<CompactReport> report = store_->Compact("");
     done = report.has_value();
     if (!done) {

@@ -1,8 +1,6 @@
 // Opening a store: what is one, what is refused, who may look into it, and what a full disk does to it.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sched.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -161,40 +159,23 @@ TEST_F(StoreDirectory, NamesThatAreNoneAreRefusedEverywhere) {
   }
 }
 
-// A small file system of our own, in a mount namespace that ends with this process.
 class FullStore : public StoreDirectory {
  protected:
   void SetUp() override {
-    mount_ = directory_.path() / "disk";
-    ASSERT_EQ(::mkdir(mount_.c_str(), 0700), 0);
-    mounted_ = ::unshare(CLONE_NEWNS) == 0 &&
-               ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
-               ::mount("holdfast-test", mount_.c_str(), "tmpfs", 0, "size=2m") == 0;
-    if (!mounted_) GTEST_SKIP() << "no file system can be mounted here";
-    Result<Store> opened = Store::Open(mount_ / "store");
+    if (!disk_.mounted()) GTEST_SKIP() << "no file system can be mounted here";
+    Result<Store> opened = Store::Open(disk_.path() / "store");
     ASSERT_OK(opened);
     store_ = std::make_unique<Store>(*std::move(opened));
   }
-  void TearDown() override {
-    store_.reset();
-    if (mounted_) ::umount2(mount_.c_str(), MNT_DETACH);
-  }
-  // Leaves so much room.
-  void FillUpTo(uint64_t bytes) const {
-    std::filesystem::remove(mount_ / "filler");
-    const uint64_t available = store_->BytesAvailable().value();
-    if (available > bytes) WriteWholeFile(mount_ / "filler", std::string(available - bytes, 'x'));
-  }
 
-  std::filesystem::path mount_;
+  SmallDisk disk_{"2m"};
   std::unique_ptr<Store> store_;
-  bool mounted_ = false;
 };
 
 TEST_F(FullStore, SaysSoAndWhatToDoAndKeepsNothingOfTheAttempt) {
   ASSERT_OK(CommitSample(*store_, "job", 1));
   const size_t files = CountFiles(store_->directory());
-  FillUpTo(100 << 10);
+  disk_.FillUpTo(*store_, 100 << 10);
   const Result<SnapshotId> id = CommitSample(*store_, "job", 2);
   ASSERT_FALSE(id);
   EXPECT_EQ(id.error().kind, ErrorKind::kNoSpace);
@@ -208,7 +189,7 @@ TEST_F(FullStore, ASnapshotIsThereWholeOrNotAtAllWhereverTheRoomEnds) {
   uint64_t newest = 0;
   int full = 0;
   for (uint64_t room = 0; room < (1 << 20) && newest < 3; room += 20 << 10) {
-    FillUpTo(room);
+    disk_.FillUpTo(*store_, room);
     const size_t files = CountFiles(store_->directory());
     const Result<SnapshotId> id = CommitSample(*store_, "job", 2);
     if (id) {
@@ -226,7 +207,7 @@ TEST_F(FullStore, ASnapshotIsThereWholeOrNotAtAllWhereverTheRoomEnds) {
 
 TEST_F(FullStore, RoomCanBeMadeInIt) {
   for (uint64_t seed = 1; seed <= 2; ++seed) ASSERT_OK(CommitSample(*store_, "job", seed));
-  FillUpTo(0);
+  disk_.FillUpTo(*store_, 0);
   const Result<StoreLock> lock = store_->Lock("job-job");
   EXPECT_TRUE(lock) << lock.error().message;
   const Result<PruneReport> report = store_->Prune("job", 1);

@@ -3,7 +3,10 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -80,6 +83,36 @@ inline void WriteWholeFile(const std::filesystem::path& path, const std::string&
   file << content;
   ASSERT_TRUE(file.good()) << path;
 }
+
+// A file system of a test's own, small enough to be filled, in a mount namespace that ends with this process.
+class SmallDisk {
+ public:
+  // `size`: as tmpfs takes it, "8m".
+  explicit SmallDisk(const std::string& size)
+      : path_(directory_.path() / "disk"),
+        mounted_(::mkdir(path_.c_str(), 0700) == 0 && ::unshare(CLONE_NEWNS) == 0 &&
+                 ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+                 ::mount("holdfast-test", path_.c_str(), "tmpfs", 0, ("size=" + size).c_str()) == 0) {}
+  ~SmallDisk() {
+    if (mounted_) ::umount2(path_.c_str(), MNT_DETACH);
+  }
+  SmallDisk(const SmallDisk&) = delete;
+  SmallDisk& operator=(const SmallDisk&) = delete;
+
+  bool mounted() const { return mounted_; }
+  const std::filesystem::path& path() const { return path_; }
+  // Leaves so much room. `store`: one that lies on it.
+  void FillUpTo(const Store& store, uint64_t bytes) const {
+    std::filesystem::remove(path_ / "filler");
+    const uint64_t available = store.BytesAvailable().value();
+    if (available > bytes) WriteWholeFile(path_ / "filler", std::string(available - bytes, 'x'));
+  }
+
+ private:
+  TemporaryDirectory directory_;
+  std::filesystem::path path_;
+  bool mounted_ = false;
+};
 
 // The one file in `folder` whose name ends so.
 inline std::filesystem::path OnlyFile(const std::filesystem::path& folder, const std::string& suffix) {
