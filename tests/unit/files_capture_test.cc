@@ -338,14 +338,6 @@ TEST_F(FileCaptureTest, FileOpenedAfterPrepare) {
   EXPECT_EQ(ReadWholeFile(Path("new")), Text(5, kBlock + 1));
 }
 
-TEST_F(FileCaptureTest, FileOpenedForReadingOnlyAfterPrepare) {
-  WriteAll(MustOpen(Path("read"), O_WRONLY | O_CREAT), Text(6, 2 * kBlock));
-  Checkpoint({[] {}, [&] { MustOpen(Path("read"), O_RDONLY); }});
-  std::filesystem::remove(Path("read"));
-  ASSERT_OK(PutBack());
-  EXPECT_EQ(ReadWholeFile(Path("read")), Text(6, 2 * kBlock));
-}
-
 TEST_F(FileCaptureTest, TooLargeIsKnownBySizeOnly) {
   int fd = -1;
   Checkpoint({[&] {
