@@ -183,8 +183,10 @@ Result<Corrections> CorrectFlags(const Captured& captured) {
   Corrections corrections;
   for (const CapturedTask& task : captured.tasks) {
     if (!task.told) continue;
-    if (task.tracked && !task.twin) CorrectWithoutTwin(task, corrections);
-    if (!task.twin) continue;
+    if (!task.twin) {
+      CorrectWithoutTwin(task, corrections);
+      continue;
+    }
     const std::vector<MappingDetail> in_twin = TRY(ReadSmaps(task.twin->pid()));
     bool differs = false;
     std::vector<MappingDetail> corrected = CorrectByTwin(task.told->details, in_twin, &differs);

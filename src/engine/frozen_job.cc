@@ -26,6 +26,7 @@ namespace {
 // Up to here copying is quicker than cloning (a clone costs some 0.5 ms before it copies its first page
 // table).
 constexpr uint64_t kCopyBytesMax = 2 * kMiB;
+constexpr uint64_t kToldBytesMin = 64 * kMiB;
 constexpr uint64_t kReservedBytesMin = 8 * kMiB;
 // A twin lets memory fill by what is written during the drain; this share of the job must be available to the
 // machine.
@@ -188,6 +189,7 @@ Result<PluginReplyKind> FrozenJob::OnTask(PluginMessage& message) {
     return PluginReplyKind::kMakeTwin;
   }
   stored.reason = *why_copy;
+  if (!IsToldForSure(stored)) stored.told.reset();
   TRY(CopyFrozen(stored));
   return PluginReplyKind::kCopied;
 }
@@ -250,11 +252,11 @@ Result<void> FrozenJob::FindWritten(CapturedTask& task, TrackedTask& tracked) {
 std::optional<std::string> FrozenJob::WhyCopy(const CapturedTask& task) {
   if (options_.capture == CaptureWay::kCopy) return "asked for";
   if (options_.capture == CaptureWay::kTwin) return std::nullopt;
-  if (task.info.resident_bytes <= kCopyBytesMax) return "small";
+  if (task.status.anonymous_bytes <= kCopyBytesMax) return "small";
   if (task.twin_runs && IsToldForSure(task)) {
     const uint64_t bytes = TotalBytes(*task.twin_runs);
     const double copy_ms = PredictCopyMs(bytes);
-    if (copy_ms <= PredictTwinMs(task.info.resident_bytes, 0)) {
+    if (copy_ms <= PredictTwinMs(task.status.anonymous_bytes, 0)) {
       return fmt::format("pre-copied; {} written meanwhile, copied in some {}", FormatBytes(bytes),
                          FormatMilliseconds(copy_ms));
     }
@@ -303,6 +305,7 @@ Result<void> FrozenJob::OnTwinMade(PluginMessage& message) {
   CapturedTask& task = captured_.tasks.back();
   if (message.request.error != 0) {
     task.reason = fmt::format("no twin: {}", FailErrno(message.request.error, "clone").message);
+    if (!IsToldForSure(task)) task.told.reset();
     return CopyFrozen(task);
   }
   if (message.pid == 0) return Fail(ErrorKind::kInternal, "the twin of the job ended at once");
@@ -344,15 +347,16 @@ Result<void> FrozenJob::CopyWhatTwinLacks(CapturedTask& task) {
   return Stage(task, staged);
 }
 
-// Without a twin to correct it by, what CRIU is told must not be guessed.
+// Without a twin to correct it by, what CRIU is told must not be guessed. Of little memory the kernel tells
+// sooner than it is corrected.
 bool FrozenJob::IsToldForSure(const CapturedTask& task) {
-  return task.tracked && task.told && task.told->guessed == 0;
+  const bool much = task.tracked || task.info.resident_bytes > kToldBytesMin;
+  return much && task.told && task.told->guessed == 0;
 }
 
 Result<void> FrozenJob::OnSmaps(PluginServer& server, const PluginRequest& request) {
   for (const CapturedTask& task : captured_.tasks) {
     if (task.pid_in_namespace != request.pid || !task.told) continue;
-    if (!task.twin && !IsToldForSure(task)) continue;
     const Fd file = TRY(MemoryFile(task.told->text));
     return server.Reply(PluginReplyKind::kProceed, file.get());
   }

@@ -63,6 +63,7 @@ struct ProcessStatus {
   uint32_t effective_uid = 0;
   uint32_t gid = 0;
   uint64_t resident_bytes = 0;
+  uint64_t anonymous_bytes = 0;      // RssAnon: of the resident ones, the private ones
   uint64_t peak_resident_bytes = 0;  // VmHWM
   uint64_t locked_bytes = 0;         // VmLck
   int seccomp_mode = 0;

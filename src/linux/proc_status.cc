@@ -63,12 +63,13 @@ bool ParseStatusField(std::string_view key, std::string_view value, ProcessStatu
   if (key == "Gid") return TakeNumber(value, status.gid);
   if (key == "TracerPid") return TakeNumber(value, status.tracer);
   if (key == "Seccomp") return TakeNumber(value, status.seccomp_mode);
-  if (key == "VmRSS" || key == "VmHWM" || key == "VmLck") {
+  if (key == "VmRSS" || key == "RssAnon" || key == "VmHWM" || key == "VmLck") {
     uint64_t kibibytes = 0;
     if (!TakeNumber(value, kibibytes) || kibibytes > UINT64_MAX / 1024) return false;
-    uint64_t& bytes = key == "VmRSS"   ? status.resident_bytes
-                      : key == "VmHWM" ? status.peak_resident_bytes
-                                       : status.locked_bytes;
+    uint64_t& bytes = key == "VmRSS"     ? status.resident_bytes
+                      : key == "RssAnon" ? status.anonymous_bytes
+                      : key == "VmHWM"   ? status.peak_resident_bytes
+                                         : status.locked_bytes;
     bytes = kibibytes * 1024;
     return true;
   }

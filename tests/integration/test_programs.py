@@ -135,7 +135,7 @@ def test_goes_on_and_comes_back(program, subject, holdfast):
 
     report = job.checkpoint()
     assert report["snapshot"] == f"{job.name}@1"
-    assert report["processes"] == len(world.tree(job.pid)) or name in ("fork_storm", "waits_for_any_child", "tcp_loopback", "wipeonfork_region", "dontfork_region", "robust_mutex", "waits_as_reaper")
+    assert report["processes"] == len(world.tree(job.pid)) or name in ("fork_storm", "waits_for_any_child", "tcp_loopback", "wipeonfork_region", "dontfork_region", "robust_mutex", "shared_random", "waits_as_reaper")
     job.assert_untouched()
     report = job.checkpoint()
     job.assert_untouched()

@@ -94,6 +94,22 @@ def test_pytorch_training(workers, holdfast, folders, cycles):
 # Databases
 
 
+def test_postgresql_with_clients(holdfast):
+    """Shared buffers, processes that come and go, sockets between them, another user, a SysV segment. Stopped with each
+    snapshot: what the server writes to files that it has closed again would be of later. Resumed with pids of its own:
+    among so many there is always one that somebody else has taken."""
+    need("postgres", "initdb", "pgbench", "psql", "setpriv", "unshare")
+    job = Program(holdfast, "bank", ["unshare", "--ipc", PYTHON, SUBJECTS / "bank.py"])
+    job.run()
+    stored = []
+    for _ in range(4):
+        job.assert_alright()
+        stored.append(job.checkpoint("--stop")["bytes_stored"])
+        job.resume(None, "--pid-mode", "new-ns")
+    job.assert_alright()
+    assert max(stored[1:]) < stored[0], stored
+
+
 @pytest.mark.parametrize(
     "kept_by",
     [

@@ -141,7 +141,8 @@ std::string StatAfterName(const std::string& state = "S", const std::string& fla
 }
 const std::string kStatus =
     "Name:\tx\nUmask:\t0022\nTracerPid:\t77\nUid:\t1000\t1001\t1002\t1003\nGid:\t100\t100\t100\t100\n"
-    "NSpid:\t12\t1\nVmHWM:\t    2048 kB\nVmRSS:\t    1024 kB\nVmLck:\t       4 kB\nSeccomp:\t2\n";
+    "NSpid:\t12\t1\nVmHWM:\t    2048 kB\nVmRSS:\t    1024 kB\nRssAnon:\t     512 kB\nVmLck:\t       4 "
+    "kB\nSeccomp:\t2\n";
 
 TEST(ParseStatus, ReadsEveryField) {
   const Result<ProcessStatus> status = ParseStatus("12 (a name" + StatAfterName(), kStatus);
@@ -159,6 +160,7 @@ TEST(ParseStatus, ReadsEveryField) {
   EXPECT_EQ(status->effective_uid, 1001U);
   EXPECT_EQ(status->gid, 100U);
   EXPECT_EQ(status->resident_bytes, 1024U * 1024);
+  EXPECT_EQ(status->anonymous_bytes, 512U * 1024);
   EXPECT_EQ(status->peak_resident_bytes, 2048U * 1024);
   EXPECT_EQ(status->locked_bytes, 4096U);
   EXPECT_EQ(status->seccomp_mode, 2);
