@@ -47,6 +47,7 @@ Result<CheckpointRequest> MakeRequest(const Flags& flags, Progress* progress) {
   request.capture = flags.capture == "twin"      ? CaptureWay::kTwin
                     : flags.capture == "copy"    ? CaptureWay::kCopy
                     : flags.capture == "precopy" ? CaptureWay::kPreCopy
+                    : flags.capture == "partial" ? CaptureWay::kPartialTwin
                                                  : CaptureWay::kAuto;
   request.progress = progress;
   return request;
@@ -141,8 +142,8 @@ void AddCheckpointCommand(CommandLine& line) {
       ->type_name("COUNT")
       ->check(CLI::PositiveNumber.description(""));
   command.add_option("--capture", flags->capture, "How memory is captured; auto chooses by what it measures")
-      ->type_name("auto|precopy|twin|copy")
-      ->check(CLI::IsMember({"auto", "precopy", "twin", "copy"}));
+      ->type_name("auto|precopy|partial|twin|copy")
+      ->check(CLI::IsMember({"auto", "precopy", "partial", "twin", "copy"}));
 }
 
 }  // namespace holdfast
