@@ -77,6 +77,32 @@ def test_expectation_and_outcome_are_kept(subject, holdfast):
     assert f"capture: {report['capture']} (" in shown and "freeze predicted" in shown and "pre-copy round" in shown, shown
 
 
+def test_a_budget_is_the_jobs_until_a_checkpoint_says_otherwise(subject, holdfast):
+    job = subject("slow_writer", 32).run("--freeze-budget", "1h")
+    freeze = job.checkpoint()["freeze"]
+    assert freeze["budget_ms"] == 3600_000 and freeze["budget_missed"] is None, freeze
+    assert "budget 60 min" in holdfast.run("inspect", job.name).out
+    assert job.checkpoint("--freeze-budget", "off")["freeze"]["budget_ms"] is None
+    job.kill()
+    job.resume(None, "--freeze-budget", "30m")
+    assert job.checkpoint()["freeze"]["budget_ms"] == 1800_000
+
+
+@pytest.mark.parametrize("capture", ["auto", "twin"])
+def test_a_budget_that_cannot_be_kept_is_no_reason_to_take_none(capture, subject, holdfast):
+    """CRIU alone takes longer than this for sixteen processes."""
+    job = subject("process_tree", 16, 2).run()
+    report = job.checkpoint("--freeze-budget", "1ms", "--capture", capture)
+    assert report["freeze"]["budget_missed"], report
+    assert any("longer than the 1.0 ms allowed: " + report["freeze"]["budget_missed"] in line for line in report["warnings"]), report
+    shown = holdfast.run("inspect", job.name).out
+    assert "freeze budget 1.0 ms: not kept, " + report["freeze"]["budget_missed"] in shown, shown
+    job.assert_untouched()
+    job.kill()
+    job.resume()
+    job.wait_rounds(3)
+
+
 @pytest.mark.parametrize("capture", ["partial", "twin"])
 def test_the_init_of_a_pid_namespace(capture, subject, holdfast):
     """Its twin is its child, for as long as the drain takes, and inherits its restartable sequences."""
