@@ -41,6 +41,7 @@ inline constexpr double kMtbfSecondsMax = 100.0 * 366 * 86400;
 inline constexpr double kDeadlineSecondsMax = 86400;
 inline constexpr uint64_t kEveryDirtyBytesMax = 1ull << 63;
 inline constexpr uint64_t kFullEveryMax = 1'000'000;
+inline constexpr double kFreezeBudgetMsMax = 3'600'000;
 
 // Waits
 inline constexpr int kCriuDumpSecondsMax = 600;

@@ -9,6 +9,7 @@
 #include "cli/output.h"
 #include "cli/progress_display.h"
 #include "cli/snapshot_json.h"
+#include "cli/trigger_options.h"
 #include "job/checkpoint_job.h"
 #include "job/signal_fence.h"
 
@@ -25,6 +26,7 @@ struct Flags {
   std::string capture = "auto";
   bool stop = false;
   uint64_t full_every = 0;
+  std::string freeze_budget;
 };
 
 Result<CheckpointRequest> MakeRequest(const Flags& flags, Progress* progress) {
@@ -44,9 +46,11 @@ Result<CheckpointRequest> MakeRequest(const Flags& flags, Progress* progress) {
   if (!flags.note.empty()) request.annotations["note"] = flags.note;
   request.stop = flags.stop;
   request.full_every = flags.full_every;
+  if (!flags.freeze_budget.empty()) request.freeze_budget_ms = TRY(ParseFreezeBudget(flags.freeze_budget));
   request.capture = flags.capture == "twin"      ? CaptureWay::kTwin
                     : flags.capture == "copy"    ? CaptureWay::kCopy
                     : flags.capture == "precopy" ? CaptureWay::kPreCopy
+                    : flags.capture == "partial" ? CaptureWay::kPartialTwin
                                                  : CaptureWay::kAuto;
   request.progress = progress;
   return request;
@@ -140,9 +144,13 @@ void AddCheckpointCommand(CommandLine& line) {
                   "A full one, without a parent, when the COUNT-1 before it were deltas; 1: in any case")
       ->type_name("COUNT")
       ->check(CLI::PositiveNumber.description(""));
+  command
+      .add_option("--freeze-budget", flags->freeze_budget,
+                  "How long the job may stand still: 50ms; off. Kept if it can be, else it is said why not")
+      ->type_name("DURATION");
   command.add_option("--capture", flags->capture, "How memory is captured; auto chooses by what it measures")
-      ->type_name("auto|precopy|twin|copy")
-      ->check(CLI::IsMember({"auto", "precopy", "twin", "copy"}));
+      ->type_name("auto|precopy|partial|twin|copy")
+      ->check(CLI::IsMember({"auto", "precopy", "partial", "twin", "copy"}));
 }
 
 }  // namespace holdfast

@@ -21,16 +21,31 @@ struct Flags {
   bool all = false;
 };
 
+// How memory was captured, what was expected of the freeze, and what came of it.
+void PrintCapture(const Manifest& manifest) {
+  const CheckpointFigures& figures = manifest.figures;
+  fmt::print("  capture: {} ({})", figures.capture, figures.capture_reason);
+  const std::optional<FreezeAccount> freeze = FreezeAccountOf(manifest);
+  if (!freeze) return fmt::print("\n");
+  fmt::print("; freeze predicted {}, was {}; {} pre-copy round{}; {} left\n",
+             FormatMilliseconds(freeze->predicted_ms), FormatMilliseconds(figures.freeze_ms),
+             freeze->precopy_rounds, freeze->precopy_rounds == 1 ? "" : "s",
+             FormatBytes(freeze->written_bytes));
+  if (freeze->budget_ms <= 0) return;
+  fmt::print("  freeze budget {}: {}\n", FormatMilliseconds(freeze->budget_ms),
+             freeze->budget_missed.empty() ? "kept" : "not kept, " + freeze->budget_missed);
+}
+
 void PrintOverview(const Manifest& manifest, const SnapshotSummary& summary) {
   const Environment& environment = manifest.environment;
   const CheckpointFigures& figures = manifest.figures;
   fmt::print("{}  {}, taken {} ({})\n", manifest.id.ToString(),
              manifest.kind == SnapshotKind::kFull ? "full" : "delta", FormatWallClock(manifest.created_ms),
              FormatAge(manifest.created_ms, WallClockMs()));
-  fmt::print("  freeze {}, drain {}; {} of memory, {} stored; capture {} ({})\n",
-             FormatMilliseconds(figures.freeze_ms), FormatMilliseconds(figures.drain_ms),
-             FormatBytes(figures.bytes_captured), FormatBytes(figures.bytes_stored), figures.capture,
-             figures.capture_reason);
+  fmt::print("  freeze {}, drain {}; {} of memory, {} stored\n", FormatMilliseconds(figures.freeze_ms),
+             FormatMilliseconds(figures.drain_ms), FormatBytes(figures.bytes_captured),
+             FormatBytes(figures.bytes_stored));
+  PrintCapture(manifest);
   fmt::print("  on {}: Linux {}, {}, {}; criu {}, holdfast {}\n", environment.hostname,
              environment.kernel_release, environment.machine, environment.cpu_model, environment.criu_version,
              environment.holdfast_version);

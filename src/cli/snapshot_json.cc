@@ -65,8 +65,22 @@ Json CheckpointToJson(const JobCheckpoint& checkpoint) {
           {"bytes_stored", figures.bytes_stored},
           {"capture", figures.capture},
           {"capture_reason", figures.capture_reason},
+          {"freeze", FreezeToJson(manifest)},
           {"processes", manifest.processes.size()},
           {"warnings", manifest.warnings}};
+}
+
+Json FreezeToJson(const Manifest& manifest) {
+  const std::optional<FreezeAccount> freeze = FreezeAccountOf(manifest);
+  if (!freeze) return nullptr;
+  return {{"capture", manifest.figures.capture},
+          {"capture_reason", manifest.figures.capture_reason},
+          {"predicted_ms", freeze->predicted_ms},
+          {"was_ms", manifest.figures.freeze_ms},
+          {"precopy_rounds", freeze->precopy_rounds},
+          {"written_bytes", freeze->written_bytes},
+          {"budget_ms", freeze->budget_ms > 0 ? Json(freeze->budget_ms) : Json(nullptr)},
+          {"budget_missed", freeze->budget_missed.empty() ? Json(nullptr) : Json(freeze->budget_missed)}};
 }
 
 Json SummaryToJson(const SnapshotSummary& summary) {
@@ -85,6 +99,7 @@ Json SummaryToJson(const SnapshotSummary& summary) {
 
 Json ManifestToJson(const Manifest& manifest, const SnapshotSummary& summary) {
   Json json = SummaryToJson(summary);
+  json["freeze"] = FreezeToJson(manifest);
   json["environment"] = EnvironmentToJson(manifest.environment);
   json["warnings"] = manifest.warnings;
   json["processes"] = Json::array();

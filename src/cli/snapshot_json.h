@@ -8,6 +8,9 @@
 namespace holdfast {
 
 Json CheckpointToJson(const JobCheckpoint& checkpoint);
+// What was expected of the freeze, and what came of it; null where that was not recorded.
+Json FreezeToJson(const Manifest& manifest);
+
 Json SummaryToJson(const SnapshotSummary& summary);
 // Everything that is inside.
 Json ManifestToJson(const Manifest& manifest, const SnapshotSummary& summary);

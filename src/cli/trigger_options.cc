@@ -73,6 +73,16 @@ Result<double> ParseDeadline(const std::string& text) {
 
 }  // namespace
 
+Result<double> ParseFreezeBudget(const std::string& text) {
+  constexpr double kLeastMs = 1;
+  constexpr double kMsPerSecond = 1000;
+  if (text == kOff) return 0;
+  return TRY(ParseSpan(text, "--freeze-budget", kLeastMs / kMsPerSecond,
+                       limits::kFreezeBudgetMsMax / kMsPerSecond,
+                       "how long the job may stand still for a snapshot, for example 50ms")) *
+         kMsPerSecond;
+}
+
 void AddTriggerOptions(CLI::App& command, TriggerFlags& flags) {
   command
       .add_option("-e,--every", flags.every,
@@ -99,6 +109,10 @@ void AddTriggerOptions(CLI::App& command, TriggerFlags& flags) {
                   "Make every COUNT-th snapshot a full one that shares nothing with those before; 0: none")
       ->type_name("COUNT")
       ->check(CLI::Range(uint64_t{0}, limits::kFullEveryMax).description(""));
+  command
+      .add_option("--freeze-budget", flags.freeze_budget,
+                  "How long the job may stand still for a snapshot: 50ms; kept if it can be; off")
+      ->type_name("DURATION");
 }
 
 Result<TriggerChanges> ParseTriggers(const TriggerFlags& flags) {
@@ -108,6 +122,7 @@ Result<TriggerChanges> ParseTriggers(const TriggerFlags& flags) {
   if (!flags.on_signal.empty()) changes.on_signal = TRY(ParseTriggerSignal(flags.on_signal));
   if (!flags.deadline.empty()) changes.deadline_s = TRY(ParseDeadline(flags.deadline));
   changes.full_every = flags.full_every;
+  if (!flags.freeze_budget.empty()) changes.freeze_budget_ms = TRY(ParseFreezeBudget(flags.freeze_budget));
   return changes;
 }
 
@@ -117,7 +132,8 @@ Json TriggersToJson(const TriggerSettings& settings) {
           {"every_dirty_bytes", settings.every_dirty_bytes},
           {"on_signal", settings.on_signal > 0 ? Json(SignalName(settings.on_signal)) : Json(nullptr)},
           {"deadline_s", settings.deadline_s},
-          {"full_every", settings.full_every}};
+          {"full_every", settings.full_every},
+          {"freeze_budget_ms", settings.freeze_budget_ms}};
 }
 
 }  // namespace holdfast

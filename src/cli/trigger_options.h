@@ -19,11 +19,15 @@ struct TriggerFlags {
   std::string on_signal;
   std::string deadline;
   std::optional<uint64_t> full_every;
+  std::string freeze_budget;
 };
 
 void AddTriggerOptions(CLI::App& command, TriggerFlags& flags);
 // kUsage, with the option's name, for what makes no sense. Empty texts change nothing.
 Result<TriggerChanges> ParseTriggers(const TriggerFlags& flags);
+
+// "50ms" -> 50; "off" -> 0. kUsage for what is no duration or out of range.
+Result<double> ParseFreezeBudget(const std::string& text);
 
 Json TriggersToJson(const TriggerSettings& settings);
 

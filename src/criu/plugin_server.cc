@@ -101,9 +101,10 @@ Result<std::optional<PluginMessage>> PluginServer::Receive() {
   return std::optional<PluginMessage>(std::move(message));
 }
 
-Result<void> PluginServer::Reply(PluginReplyKind kind, int descriptor) {
+Result<void> PluginServer::Reply(PluginReplyKind kind, int descriptor, uint64_t argument) {
   PluginReply reply{};
   reply.kind = kind;
+  reply.arguments[0] = argument;
   return Send(reply, descriptor);
 }
 

@@ -30,7 +30,7 @@ class PluginServer {
   const std::string& path() const { return path_; }
   // The next request, or nothing when `criu` (a pidfd) ended first. kCriu when neither happens in time.
   Result<std::optional<PluginMessage>> Next(const Fd& criu, int milliseconds_max);
-  Result<void> Reply(PluginReplyKind kind, int descriptor = -1);
+  Result<void> Reply(PluginReplyKind kind, int descriptor = -1, uint64_t argument = 0);
   // In the place of a reply to kRestored: has the restored task make a system call. Returns what the kernel
   // returned, -errno for an error; after that the plugin waits for a reply again.
   Result<int64_t> Call(const Fd& criu, uint32_t number, const std::array<uint64_t, 3>& arguments);

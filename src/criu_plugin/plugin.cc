@@ -36,11 +36,20 @@ PluginRequest Request(PluginRequestKind kind, pid_t pid) {
 }
 
 // Asks with a pidfd of `pid` along.
-PluginReply AskAbout(const PluginRequest& request, pid_t pid) {
+PluginReply AskAbout(const PluginRequest& request, pid_t pid, int* received = nullptr) {
   const int pidfd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
-  const PluginReply reply = ChannelAsk(request, pidfd);
+  const PluginReply reply = ChannelAsk(request, pidfd, received);
   if (pidfd >= 0) close(pidfd);
   return reply;
+}
+
+// As many as there are in the file, which is closed. None, where something is amiss: the twin is then whole.
+uint64_t ReadRanges(int fd, uint64_t count, TwinRange* ranges) {
+  if (fd < 0) return 0;
+  const uint64_t bytes = count * sizeof(TwinRange);
+  const bool ok = count <= kTwinRangesMax && pread(fd, ranges, bytes, 0) == static_cast<ssize_t>(bytes);
+  close(fd);
+  return ok ? count : 0;
 }
 
 int ResultOf(PluginReplyKind reply) {
@@ -59,15 +68,20 @@ int OnPause(int pid) {
 int OnCheckpoint(int pid) {
   if (!ChannelConnected()) return -ENOTSUP;
   AbortRseqSections(pid);
-  PluginReplyKind reply = AskAbout(Request(PluginRequestKind::kTask, pid), pid).kind;
-  if (reply != PluginReplyKind::kMakeTwin) return ResultOf(reply);
+  PluginRequest stopped = Request(PluginRequestKind::kTask, pid);
+  stopped.result = static_cast<int64_t>(FindRseqArea(pid));
+  int ranges = -1;
+  const PluginReply wanted = AskAbout(stopped, pid, &ranges);
+  static TwinRange left_out[kTwinRangesMax];
+  const uint64_t left_out_count = ReadRanges(ranges, wanted.arguments[0], left_out);
+  if (wanted.kind != PluginReplyKind::kMakeTwin) return ResultOf(wanted.kind);
   orphans_are_collected = orphans_are_collected || pid == 1 || !reapers.Examine(pid);
   PluginRequest made = Request(PluginRequestKind::kTwinMade, pid);
   made.placement = orphans_are_collected ? TwinPlacement::kChildOfTask : TwinPlacement::kOrphan;
   pid_t twin = 0;
-  made.error = MakeTwin(pid, made.placement, reapers, &twin);
+  made.error = MakeTwin(pid, made.placement, reapers, left_out, left_out_count, &twin);
   if (made.error != 0) return ResultOf(ChannelAsk(made).kind);
-  reply = AskAbout(made, twin).kind;
+  const PluginReplyKind reply = AskAbout(made, twin).kind;
   if (reply == PluginReplyKind::kAbort) kill(twin, SIGKILL);
   return ResultOf(reply);
 }

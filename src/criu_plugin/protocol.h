@@ -15,7 +15,8 @@ inline constexpr const char* kKerndatVariable = "HOLDFAST_KERNDAT";
 inline constexpr const char* kPrivateFilesVariable = "HOLDFAST_PRIVATE_FILES";
 
 enum class PluginRequestKind : uint32_t {
-  // The task stands still, as does all of the tree; pidfd. Reply: kMakeTwin, kCopied or kAbort.
+  // The task stands still, as does all of the tree; pidfd. `result`: the address of its rseq area, or 0.
+  // Reply: kMakeTwin, kCopied or kAbort.
   kTask = 1,
   // error 0: pidfd of the twin; else the errno that the clone failed with. Reply: kProceed or kAbort.
   kTwinMade,
@@ -30,7 +31,9 @@ enum class PluginRequestKind : uint32_t {
 
 enum class PluginReplyKind : uint32_t {
   kProceed = 1,
-  kMakeTwin,   // clone the task; then kTwinMade
+  // Clone the task; then kTwinMade. arguments[0]: how many ranges to leave out; the descriptor that comes
+  // along has them.
+  kMakeTwin,
   kCopied,     // the engine has copied this task's memory itself
   kUseKernel,  // let the kernel answer
   kAbort,      // fail: at a dump the tree goes on running, at a restart it is killed before it ran
@@ -41,6 +44,16 @@ enum class PluginReplyKind : uint32_t {
 // the job. Where the job itself would collect it (it has the init of a pid namespace), the twin is a child of
 // its task with no exit signal, and the engine has the task collect it after the drain.
 enum class TwinPlacement : uint32_t { kOrphan = 0, kChildOfTask = 1 };
+
+// A part of the task's memory that the twin is not to have.
+struct TwinRange {
+  uint64_t start;
+  uint64_t end;
+
+  bool operator==(const TwinRange&) const = default;
+};
+static_assert(sizeof(TwinRange) == 16);
+inline constexpr uint64_t kTwinRangesMax = 512;
 
 struct PluginRequest {
   PluginRequestKind kind;

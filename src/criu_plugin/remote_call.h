@@ -25,6 +25,7 @@ class RemoteCall {
 
   // 0 when ready, else the errno of what failed; Call must not be used then.
   int error() const { return error_; }
+  pid_t task() const { return task_; }
   uint64_t syscall_address() const { return syscall_address_; }
 
   // The kernel's return value (-errno for errors). -ESRCH when the task died, which is no fault of ours.

@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <csignal>
 
+#include "criu_plugin/left_out.h"
 #include "criu_plugin/remote_call.h"
 
 namespace holdfast {
@@ -150,7 +151,8 @@ bool Subreapers::Examine(pid_t task) {
   return known;
 }
 
-int MakeTwin(pid_t task, TwinPlacement placement, const Subreapers& reapers, pid_t* twin) {
+int MakeTwin(pid_t task, TwinPlacement placement, const Subreapers& reapers, const TwinRange* left_out,
+             uint64_t left_out_count, pid_t* twin) {
   pid_t pid = 0;
   uint64_t syscall_address = 0;
   {
@@ -159,6 +161,7 @@ int MakeTwin(pid_t task, TwinPlacement placement, const Subreapers& reapers, pid
     RemoteCall call(task);
     if (call.error() != 0) return call.error();
     syscall_address = call.syscall_address();
+    const LeftOut without(call, left_out, left_out_count);
     if (placement == TwinPlacement::kOrphan) {
       const int error = MakeOrphan(call, reapers, &pid);
       if (error != 0) return error;

@@ -26,8 +26,9 @@ class Subreapers {
 
 // Makes the twin of `task` and lets go of it: stopped (an orphan) or parked in pause() (a child), no
 // descriptors, its own session. While an orphan is made, `reapers` collect none, so that it becomes nobody's
-// in the job: not now, and not when `task` ends before it does. 0, or an errno; then nothing is left behind
-// and the task is as it was.
-int MakeTwin(pid_t task, TwinPlacement placement, const Subreapers& reapers, pid_t* twin);
+// in the job: not now, and not when `task` ends before it does. The twin has nothing of what lies in the
+// `left_out` ranges (left_out.h). 0, or an errno; then nothing is left behind and the task is as it was.
+int MakeTwin(pid_t task, TwinPlacement placement, const Subreapers& reapers, const TwinRange* left_out,
+             uint64_t left_out_count, pid_t* twin);
 
 }  // namespace holdfast

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/units.h"
 #include "engine/engine.h"
+#include "engine/freeze_account.h"
 #include "engine/frozen_job.h"
 #include "engine/job_tree.h"
 #include "engine/memory_advice.h"
@@ -201,17 +202,28 @@ Result<Corrections> CorrectFlags(const Captured& captured) {
   return corrections;
 }
 
+std::string_view WayName(CaptureChoice::Way way) {
+  switch (way) {
+    case CaptureChoice::Way::kCopy:
+      return "copy";
+    case CaptureChoice::Way::kPartialTwin:
+      return "partial twin";
+    case CaptureChoice::Way::kWholeTwin:
+      return "twin";
+  }
+  return "twin";
+}
+
 std::string NameCapture(const Captured& captured, std::string* reason) {
-  bool twin = false;
-  bool copy = false;
+  std::set<std::string_view> ways;
   for (const CapturedTask& task : captured.tasks) {
-    (task.reason.empty() ? twin : copy) = true;
+    ways.insert(WayName(task.choice.way));
     if (!task.reason.empty() && reason->find(task.reason) == std::string::npos) {
       *reason += (reason->empty() ? "" : "; ") + task.reason;
     }
   }
   if (reason->empty()) *reason = "larger than what is copied sooner than cloned";
-  return twin && copy ? "mixed" : twin ? "twin" : "copy";
+  return ways.size() == 1 ? std::string(*ways.begin()) : "mixed";
 }
 
 ProcessInfo WithMappings(const CapturedTask& task) {
@@ -295,7 +307,9 @@ Result<Manifest> TakeSnapshot(Store& store, const CheckpointOptions& options) {
   const std::unique_ptr<FileCapture> files = TRY(FileCapture::Prepare(tree.pids, *pending, file_options));
 
   SharedMemoryCapture shared;
-  PreCopied precopied = TRY(PreCopy(tree, parent ? &*parent : nullptr, shared, *pending, options));
+  const Manifest* base = parent ? &*parent : nullptr;
+  const double rest_ms = ExpectRestMs(base, tree);
+  PreCopied precopied = TRY(PreCopy(tree, base, rest_ms, shared, *pending, options));
 
   Phase(options, "freeze");
   FrozenJob job(options, tree, precopied, *pending, shared, *files, images, criu);
@@ -315,19 +329,24 @@ Result<Manifest> TakeSnapshot(Store& store, const CheckpointOptions& options) {
                 "the job changed what fork() makes of its memory at the moment of the freeze");
   }
   Manifest manifest;
+  std::vector<std::vector<Advice>> advice;
   for (const CapturedTask& task : captured.tasks) {
     manifest.processes.push_back(WithMappings(task));
-    TRY(RecordAdvice(task, corrections.details, manifest.engine_facts));
+    advice.push_back(TRY(FindAdvice(task, corrections.details)));
   }
   manifest.processes.insert(manifest.processes.end(), captured.zombies.begin(), captured.zombies.end());
   manifest.figures.capture = NameCapture(captured, &manifest.figures.capture_reason);
   Drained drained = TRY(Drain(captured, shared, precopied, *pending, options));
   manifest.address_spaces = std::move(drained.address_spaces);
+  for (size_t i = 0; i < advice.size(); ++i) {
+    RecordAdvice(advice[i], manifest.address_spaces[i], manifest.engine_facts);
+  }
   manifest.shared_objects = std::move(drained.shared_objects);
   manifest.images = TRY(StoreImages(images.path(), *pending, corrections.details));
   manifest.files = TRY(files->Finish());
   manifest.directories = files->directories();
   manifest.warnings = files->warnings();
+  manifest.warnings.insert(manifest.warnings.end(), captured.warnings.begin(), captured.warnings.end());
 
   Phase(options, "commit");
   if (parent) {
@@ -343,6 +362,7 @@ Result<Manifest> TakeSnapshot(Store& store, const CheckpointOptions& options) {
   RecordTracking(precopied, manifest.engine_facts);
   manifest.engine_facts[kBeganFact] = std::to_string(began_ms);
   manifest.figures.freeze_ms = captured.freeze_ms + precopied.stopped_ms;
+  RecordFreeze(options, captured, precopied, rest_ms, manifest);
   manifest.figures.drain_ms = drain.ElapsedMs();
   manifest.figures.total_ms = total.ElapsedMs();
   manifest.figures.bytes_captured = drained.bytes_captured;

@@ -19,8 +19,14 @@
 
 namespace holdfast {
 
-// kPreCopy: what kAuto does to large processes, to all.
-enum class CaptureWay { kAuto, kTwin, kCopy, kPreCopy };
+// kPreCopy: what kAuto does to large processes, to all. kPartialTwin: that, and twins of nothing but what was
+// written meanwhile, wherever there can be any.
+enum class CaptureWay { kAuto, kTwin, kCopy, kPreCopy, kPartialTwin };
+
+// Whether all processes are pre-copied, worth it or not.
+inline bool AlwaysPreCopies(CaptureWay way) {
+  return way == CaptureWay::kPreCopy || way == CaptureWay::kPartialTwin;
+}
 
 // What a checkpoint leaves for the next one of the same running job: descriptors that keep the tracking of
 // its writes going. Whoever holds them does nothing with them; when he lets go of them, or dies, the tracking
@@ -49,6 +55,9 @@ struct CheckpointOptions {
   // Not 0: a full snapshot, without a parent, when the so many less one before it were deltas.
   uint64_t full_every = 0;
   CaptureWay capture = CaptureWay::kAuto;
+  // Not 0: how long the job may stand still. Kept where it can be; a snapshot is taken in any case, and
+  // FreezeAccount says why where it was not.
+  double freeze_budget_ms = 0;
   // Not null: what the last checkpoint left; used up in any case, and filled anew when there is a snapshot.
   KeptTracking* tracking = nullptr;
   bool tcp_established = true;
@@ -56,6 +65,17 @@ struct CheckpointOptions {
   uint64_t file_bytes_max = 16ull << 30;  // of a file open for writing whose content is kept
   Progress* progress = nullptr;
 };
+
+// What was expected of the freeze, and what came of it; the freeze itself is in the manifest's figures.
+struct FreezeAccount {
+  double predicted_ms = 0;
+  int precopy_rounds = 0;      // of the process that had the most
+  uint64_t written_bytes = 0;  // what tracked processes had left to capture in the freeze
+  double budget_ms = 0;        // 0: there was none
+  std::string budget_missed;   // why; empty: it was kept
+};
+// Nothing: the snapshot is from before this was recorded.
+std::optional<FreezeAccount> FreezeAccountOf(const Manifest& manifest);
 
 // What a checkpoint would stumble over. `pid` 0: the machine.
 struct Obstacle {

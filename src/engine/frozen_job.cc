@@ -15,6 +15,7 @@
 #include "linux/cgroup.h"
 #include "linux/pidfd.h"
 #include "linux/ready_breakpoints.h"
+#include "memory/capture_cost.h"
 #include "memory/drain.h"
 #include "memory/known_pages.h"
 #include "memory/remote_memory.h"
@@ -32,16 +33,10 @@ constexpr uint64_t kReservedBytesMin = 8 * kMiB;
 // machine.
 constexpr double kMachineShare = 0.5;
 
-// A twin has these mappings but not their content, or not reliably: WIPEONFORK ones are emptied by fork, and
-// a hugetlb page is taken from the child when the pool is dry.
-bool TwinHasNoContent(const MappingDetail& detail) {
-  return detail.Has("wf") || detail.Has("ht");
-}
-
-Result<Fd> MemoryFile(const std::string& text) {
-  Fd fd(memfd_create("holdfast-smaps", MFD_CLOEXEC));
+Result<Fd> MemoryFile(std::span<const std::byte> content) {
+  Fd fd(memfd_create("holdfast", MFD_CLOEXEC));
   if (!fd.valid()) return FailErrno("memfd_create");
-  TRY(WriteAll(fd.get(), 0, std::as_bytes(std::span(text)), "a memory file"));
+  TRY(WriteAll(fd.get(), 0, content, "a memory file"));
   return fd;
 }
 
@@ -130,11 +125,10 @@ Result<Captured> FrozenJob::CaptureAndRelease() {
   return std::move(captured_);
 }
 
-// For twice what was written when it was last looked at: it writes on until the freeze.
+// For twice what was to be copied when it was last looked at: it writes on until the freeze.
 void FrozenJob::ReserveRoom() {
   for (const auto& [pid, tracked] : precopied_.tasks) {
-    const uint64_t bytes = 2 * tracked.written_bytes + kReservedBytesMin;
-    if (PredictCopyMs(bytes) < PredictTwinMs(tree_.resident_bytes, 0)) reserved_[pid].Reserve(bytes);
+    reserved_[pid].Reserve(2 * tracked.to_copy_bytes + kReservedBytesMin);
   }
 }
 
@@ -156,7 +150,7 @@ Result<void> FrozenJob::Handle(PluginServer& server, PluginMessage& message) {
   }
   switch (message.request.kind) {
     case PluginRequestKind::kTask:
-      return server.Reply(TRY(OnTask(message)));
+      return OnTask(server, message);
     case PluginRequestKind::kTwinMade:
       TRY(OnTwinMade(message));
       break;
@@ -168,7 +162,7 @@ Result<void> FrozenJob::Handle(PluginServer& server, PluginMessage& message) {
   return server.Reply(PluginReplyKind::kProceed);
 }
 
-Result<PluginReplyKind> FrozenJob::OnTask(PluginMessage& message) {
+Result<void> FrozenJob::OnTask(PluginServer& server, PluginMessage& message) {
   if (message.pid == 0) return Fail(ErrorKind::kCriu, "CRIU froze a process that cannot be found");
   TRY(CaptureOnce(message.pid));
   CapturedTask task;
@@ -181,17 +175,21 @@ Result<PluginReplyKind> FrozenJob::OnTask(PluginMessage& message) {
   if (const auto tracked = precopied_.tasks.find(task.pid); tracked != precopied_.tasks.end()) {
     TRY(FindWritten(task, tracked->second));
   }
-  const std::optional<std::string> why_copy = WhyCopy(task);
+  Choose(task, static_cast<uint64_t>(message.request.result));
   captured_.tasks.push_back(std::move(task));
-  CapturedTask& stored = captured_.tasks.back();
-  if (!why_copy) {
-    shared_.BeforeTwin(stored.pid);
-    return PluginReplyKind::kMakeTwin;
-  }
-  stored.reason = *why_copy;
-  if (!IsToldForSure(stored)) stored.told.reset();
-  TRY(CopyFrozen(stored));
-  return PluginReplyKind::kCopied;
+  CapturedTask& chosen = captured_.tasks.back();
+  if (chosen.choice.way != CaptureChoice::Way::kCopy) return AskForTwin(server, chosen);
+  TRY(CopyFrozen(chosen));
+  chosen.capture_ms = chosen.chosen.ElapsedMs();
+  return server.Reply(PluginReplyKind::kCopied);
+}
+
+Result<void> FrozenJob::AskForTwin(PluginServer& server, const CapturedTask& task) {
+  shared_.BeforeTwin(task.pid);
+  const std::vector<TwinRange>& left_out = task.choice.plan.left_out;
+  if (left_out.empty()) return server.Reply(PluginReplyKind::kMakeTwin);
+  const Fd ranges = TRY(MemoryFile(std::as_bytes(std::span(left_out))));
+  return server.Reply(PluginReplyKind::kMakeTwin, ranges.get(), left_out.size());
 }
 
 // What is only shown is from before the freeze, but for processes that came since.
@@ -249,27 +247,49 @@ Result<void> FrozenJob::FindWritten(CapturedTask& task, TrackedTask& tracked) {
   return {};
 }
 
-std::optional<std::string> FrozenJob::WhyCopy(const CapturedTask& task) {
-  if (options_.capture == CaptureWay::kCopy) return "asked for";
-  if (options_.capture == CaptureWay::kTwin) return std::nullopt;
-  if (task.status.anonymous_bytes <= kCopyBytesMax) return "small";
-  if (task.twin_runs && IsToldForSure(task)) {
-    const uint64_t bytes = TotalBytes(*task.twin_runs);
-    const double copy_ms = PredictCopyMs(bytes);
-    if (copy_ms <= PredictTwinMs(task.status.anonymous_bytes, 0)) {
-      return fmt::format("pre-copied; {} written meanwhile, copied in some {}", FormatBytes(bytes),
-                         FormatMilliseconds(copy_ms));
-    }
+void FrozenJob::Choose(CapturedTask& task, uint64_t rseq_area) {
+  using Way = CaptureChoice::Way;
+  task.chosen = Stopwatch();
+  const auto copy = [&task](std::string reason) {
+    const uint64_t bytes = task.twin_runs ? TotalBytes(*task.twin_runs) : task.status.anonymous_bytes;
+    task.choice = {Way::kCopy, PredictCopyMs(bytes, task.twin_runs ? task.twin_runs->size() : 0), {}};
+    task.reason = std::move(reason);
+  };
+  if (options_.capture == CaptureWay::kCopy) return copy("asked for");
+  const bool forced = options_.capture == CaptureWay::kPartialTwin;
+  if (options_.capture != CaptureWay::kTwin && !forced && task.status.anonymous_bytes <= kCopyBytesMax) {
+    return copy("small");
   }
-  // A cgroup that is full kills: there must be room for all of the twin, and for the job to be as large as
-  // ever.
-  const uint64_t in_cgroup = std::max(task.status.peak_resident_bytes, task.info.resident_bytes);
-  const auto needed = static_cast<uint64_t>(static_cast<double>(task.info.resident_bytes) * kMachineShare);
+  const std::vector<MappingDetail>& details = task.told ? task.told->details : smaps_before_[task.pid];
+  if (task.twin_runs && task.told) {
+    task.choice =
+        ChooseCapture(details, *task.twin_runs,
+                      {.asked = options_.capture, .may_copy = IsToldForSure(task), .kept = {rseq_area}});
+  } else {
+    task.choice = {Way::kWholeTwin, PredictWholeTwinMs(details), {}};
+  }
+  const std::string written =
+      task.twin_runs ? "pre-copied; " + FormatBytes(TotalBytes(*task.twin_runs)) + " written meanwhile" : "";
+  if (task.choice.way == Way::kCopy) return copy(written);
+  if (task.choice.way == Way::kPartialTwin) task.reason = written;
+  if (options_.capture == CaptureWay::kTwin) return;
+  if (const std::optional<std::string> no_room = NoRoomForTwin(task)) copy(*no_room);
+}
+
+// A cgroup that is full kills: there must be room for all that the twin shares, and for the job to be as
+// large as ever.
+std::optional<std::string> FrozenJob::NoRoomForTwin(const CapturedTask& task) {
+  const bool partial = task.choice.way == CaptureChoice::Way::kPartialTwin;
+  const uint64_t shared = partial ? task.choice.plan.forked_bytes : task.info.resident_bytes;
+  const uint64_t grown =
+      task.status.peak_resident_bytes - std::min(task.status.peak_resident_bytes, task.info.resident_bytes);
+  const uint64_t in_cgroup = partial ? shared + grown : std::max(task.status.peak_resident_bytes, shared);
   if (cgroup_headroom_ && *cgroup_headroom_ < in_cgroup) {
     return fmt::format("the job's cgroup has only {} left for copies on write",
                        FormatBytes(*cgroup_headroom_));
   }
   if (cgroup_headroom_) *cgroup_headroom_ -= in_cgroup;
+  const auto needed = static_cast<uint64_t>(static_cast<double>(shared) * kMachineShare);
   const Result<uint64_t> available = MemoryAvailable();
   if (available && *available < needed) {
     return fmt::format("the machine has only {} left for copies on write", FormatBytes(*available));
@@ -279,6 +299,7 @@ std::optional<std::string> FrozenJob::WhyCopy(const CapturedTask& task) {
 
 // Into our memory when it is little or there is plenty, else straight into the store.
 Result<void> FrozenJob::CopyFrozen(CapturedTask& task) {
+  if (!IsToldForSure(task)) task.told.reset();
   const std::vector<PageRun> runs =
       task.twin_runs ? *std::exchange(task.twin_runs, {}) : TRY(FindPages(task.pid, task.mappings));
   const uint64_t bytes = TotalBytes(runs);
@@ -305,13 +326,34 @@ Result<void> FrozenJob::OnTwinMade(PluginMessage& message) {
   CapturedTask& task = captured_.tasks.back();
   if (message.request.error != 0) {
     task.reason = fmt::format("no twin: {}", FailErrno(message.request.error, "clone").message);
-    if (!IsToldForSure(task)) task.told.reset();
-    return CopyFrozen(task);
+    task.choice.way = CaptureChoice::Way::kCopy;
+    CheckMappings(task);
+    TRY(CopyFrozen(task));
+    task.capture_ms = task.chosen.ElapsedMs();
+    return {};
   }
   if (message.pid == 0) return Fail(ErrorKind::kInternal, "the twin of the job ended at once");
   task.twin =
       TRY(MemoryTwin::Attach(message.pid, std::move(message.pidfd), task.pid, message.request.placement));
-  return CopyWhatTwinLacks(task);
+  CheckMappings(task);
+  if (task.choice.way == CaptureChoice::Way::kPartialTwin) {
+    task.twin_runs = std::move(task.choice.plan.in_twin);
+    TRY(Stage(task, std::exchange(task.choice.plan.copied, {})));
+  }
+  TRY(CopyWhatTwinLacks(task));
+  task.capture_ms = task.chosen.ElapsedMs();
+  return {};
+}
+
+void FrozenJob::CheckMappings(const CapturedTask& task) {
+  if (task.choice.plan.left_out.empty()) return;
+  const Result<std::vector<Mapping>> now = ReadMaps(task.pid);
+  const bool same = now && std::equal(now->begin(), now->end(), task.mappings.begin(), task.mappings.end(),
+                                      [](const Mapping& a, const Mapping& b) { return a.line == b.line; });
+  if (same) return;
+  captured_.warnings.push_back(
+      fmt::format("the memory map of process {} is cut up more than it was before the checkpoint",
+                  task.pid_in_namespace));
 }
 
 Result<void> FrozenJob::CopyWhatTwinLacks(CapturedTask& task) {
@@ -326,7 +368,7 @@ Result<void> FrozenJob::CopyWhatTwinLacks(CapturedTask& task) {
   }
   const std::vector<MappingDetail>& details = task.told ? task.told->details : smaps_before_[task.pid];
   for (const MappingDetail& detail : details) {
-    if (IsCaptured(detail.mapping) && TwinHasNoContent(detail)) lacking.push_back(detail.mapping);
+    if (IsCaptured(detail.mapping) && HasNoContentAfterFork(detail)) lacking.push_back(detail.mapping);
   }
   if (lacking.empty()) return {};
   std::sort(lacking.begin(), lacking.end(),
@@ -357,7 +399,7 @@ bool FrozenJob::IsToldForSure(const CapturedTask& task) {
 Result<void> FrozenJob::OnSmaps(PluginServer& server, const PluginRequest& request) {
   for (const CapturedTask& task : captured_.tasks) {
     if (task.pid_in_namespace != request.pid || !task.told) continue;
-    const Fd file = TRY(MemoryFile(task.told->text));
+    const Fd file = TRY(MemoryFile(std::as_bytes(std::span(task.told->text))));
     return server.Reply(PluginReplyKind::kProceed, file.get());
   }
   return server.Reply(PluginReplyKind::kUseKernel);

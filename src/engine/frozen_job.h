@@ -8,9 +8,11 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/result.h"
 #include "criu/find_criu.h"
 #include "criu/plugin_server.h"
+#include "engine/capture_choice.h"
 #include "engine/engine.h"
 #include "engine/job_tree.h"
 #include "engine/precopy.h"
@@ -42,7 +44,10 @@ struct CapturedTask {
   uint64_t captured_bytes = 0;        // of a tracked task, in the freeze
   std::vector<Extent> extents;        // already stored: copied while frozen
   std::optional<ComposedSmaps> told;  // what CRIU was told of the mappings; nothing: it asked the kernel
-  std::string reason;                 // why this way of capture
+  CaptureChoice choice;
+  Stopwatch chosen;       // when
+  double capture_ms = 0;  // from then until it was captured; the freeze has other parts
+  std::string reason;     // why this way of capture; empty: it needs none
 };
 
 struct Captured {
@@ -50,6 +55,7 @@ struct Captured {
   std::vector<ProcessInfo> zombies;     // have ended and were not waited for: no memory, only a status
   std::vector<ExternalResource> pipes;  // that lead outside
   std::map<std::string, std::string> annotations;  // CheckpointOptions::ask_frozen
+  std::vector<std::string> warnings;
   double freeze_ms = 0;
   uint64_t bytes_stored_frozen = 0;  // by CopyFrozen, straight into the store
 };
@@ -66,7 +72,7 @@ class FrozenJob {
  private:
   Result<void> ServePlugin(PluginServer& server, const Subprocess& criu);
   Result<void> Handle(PluginServer& server, PluginMessage& message);
-  Result<PluginReplyKind> OnTask(PluginMessage& message);
+  Result<void> OnTask(PluginServer& server, PluginMessage& message);
   Result<void> OnTwinMade(PluginMessage& message);
   Result<void> OnSmaps(PluginServer& server, const PluginRequest& request);
   Result<void> CaptureOnce(pid_t pid);
@@ -75,13 +81,18 @@ class FrozenJob {
   void ReserveRoom();
   // The pages of a tracked task that have to be captured.
   Result<void> FindWritten(CapturedTask& task, TrackedTask& tracked);
-  // What makes a twin the wrong way for this task; nothing when it is the right one.
-  std::optional<std::string> WhyCopy(const CapturedTask& task);
+  // How the task is captured, and why so.
+  void Choose(CapturedTask& task, uint64_t rseq_area);
+  // What of the machine's or the job's memory does not suffice for a twin.
+  std::optional<std::string> NoRoomForTwin(const CapturedTask& task);
+  static Result<void> AskForTwin(PluginServer& server, const CapturedTask& task);
   Result<void> CopyFrozen(CapturedTask& task);
   static bool IsToldForSure(const CapturedTask& task);
   // Copies the runs of a stopped task into our memory.
   Result<void> Stage(CapturedTask& task, const std::vector<PageRun>& runs);
   Result<void> CopyWhatTwinLacks(CapturedTask& task);
+  // What a partial twin cut out of the job's memory map has to be whole again.
+  void CheckMappings(const CapturedTask& task);
 
   const CheckpointOptions& options_;
   JobTree tree_;

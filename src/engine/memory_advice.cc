@@ -4,9 +4,11 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
+#include <algorithm>
 #include <cstring>
 #include <sstream>
 
+#include "base/page.h"
 #include "linux/pagemap_scan.h"
 #include "memory/drain.h"
 
@@ -29,36 +31,68 @@ Result<std::vector<MappingDetail>> DetailsOf(const CapturedTask& task,
   return ReadSmaps(task.twin ? task.twin->pid() : task.pid);
 }
 
+// The guards of [start, end), of which the twin has all but `left_out`.
+Result<std::vector<PageRegion>> FindGuards(const PagemapScanner& twin, const PagemapScanner& task,
+                                           const std::vector<TwinRange>& left_out, uint64_t start,
+                                           uint64_t end) {
+  std::vector<PageRegion> guards;
+  const auto look = [&guards](const PagemapScanner& scanner, uint64_t from, uint64_t to) -> Result<void> {
+    if (from >= to) return {};
+    const std::vector<PageRegion> found = TRY(scanner.Guards(from, to));
+    guards.insert(guards.end(), found.begin(), found.end());
+    return {};
+  };
+  uint64_t from = start;
+  for (const TwinRange& range : left_out) {
+    if (range.start < start || range.end > end) continue;  // in another mapping
+    TRY(look(twin, from, range.start));
+    TRY(look(task, range.start, range.end));
+    from = range.end;
+  }
+  TRY(look(twin, from, end));
+  return guards;
+}
+
+bool HasContent(const AddressSpace& memory, const Advice& where) {
+  return std::any_of(memory.extents.begin(), memory.extents.end(), [&where](const Extent& extent) {
+    return extent.address < where.start + where.bytes &&
+           extent.address + uint64_t{extent.pages} * kPageBytes > where.start;
+  });
+}
+
 }  // namespace
 
-Result<void> RecordAdvice(const CapturedTask& task,
-                          const std::map<pid_t, std::vector<MappingDetail>>& corrected,
-                          std::map<std::string, std::string>& facts) {
-  size_t count = 0;
-  const auto record = [&](uint64_t start, uint64_t end, uint64_t advice) {
-    facts[FactName(task.pid_in_namespace, count++)] = fmt::format("{} {} {}", start, end - start, advice);
-  };
+Result<std::vector<Advice>> FindAdvice(const CapturedTask& task,
+                                       const std::map<pid_t, std::vector<MappingDetail>>& corrected) {
+  std::vector<Advice> advice;
   const Result<std::vector<MappingDetail>> details = DetailsOf(task, corrected);
-  const Result<PagemapScanner> scanner = PagemapScanner::Open(task.twin ? task.twin->pid() : task.pid);
-  if (!details || !scanner) return {};  // a small process that has ended by now
+  const Result<PagemapScanner> in_task = PagemapScanner::Open(task.pid);
+  const Result<PagemapScanner> in_twin = PagemapScanner::Open(task.twin ? task.twin->pid() : task.pid);
+  if (!details || !in_task || !in_twin) return advice;  // a process that has ended by now
+  const std::vector<TwinRange> none;
+  const std::vector<TwinRange>& left_out = task.twin ? task.choice.plan.left_out : none;
   for (const MappingDetail& detail : *details) {
     const Mapping& mapping = detail.mapping;
     if (!IsCaptured(mapping)) continue;
-    if (detail.Has("wf")) record(mapping.start, mapping.end, MADV_WIPEONFORK);
-    for (const PageRegion& guard : TRY(scanner->Guards(mapping.start, mapping.end))) {
-      record(guard.start, guard.end, kGuardInstall);
+    if (detail.Has("wf")) advice.push_back({mapping.start, mapping.bytes(), MADV_WIPEONFORK});
+    for (const PageRegion& guard :
+         TRY(FindGuards(*in_twin, *in_task, left_out, mapping.start, mapping.end))) {
+      advice.push_back({guard.start, guard.bytes(), kGuardInstall});
     }
   }
-  return {};
+  return advice;
+}
+
+void RecordAdvice(const std::vector<Advice>& advice, const AddressSpace& memory,
+                  std::map<std::string, std::string>& facts) {
+  size_t count = 0;
+  for (const Advice& one : advice) {
+    if (one.advice == kGuardInstall && HasContent(memory, one)) continue;
+    facts[FactName(memory.pid, count++)] = fmt::format("{} {} {}", one.start, one.bytes, one.advice);
+  }
 }
 
 namespace {
-
-struct Advice {
-  uint64_t start = 0;
-  uint64_t bytes = 0;
-  uint64_t advice = 0;
-};
 
 Result<std::vector<Advice>> AdviceFor(const Manifest& manifest, pid_t pid) {
   std::vector<Advice> all;

@@ -15,11 +15,21 @@
 
 namespace holdfast {
 
-// Into the engine's facts of a snapshot. `corrected`: true flags of mappings, by pid in the job's namespace.
-// Requires: the task's twin, if it has one, still lives.
-Result<void> RecordAdvice(const CapturedTask& task,
-                          const std::map<pid_t, std::vector<MappingDetail>>& corrected,
-                          std::map<std::string, std::string>& facts);
+struct Advice {
+  uint64_t start = 0;
+  uint64_t bytes = 0;
+  uint64_t advice = 0;  // MADV_...
+};
+
+// `corrected`: true flags of mappings, by pid in the job's namespace. What the task's twin lacks is looked
+// for in the task itself, which runs on. Requires: the task's twin, if it has one, still lives.
+Result<std::vector<Advice>> FindAdvice(const CapturedTask& task,
+                                       const std::map<pid_t, std::vector<MappingDetail>>& corrected);
+
+// Into the engine's facts of a snapshot that has `memory` of the process. Where there is content there was no
+// guard: that one has come since, and would destroy it at a restart.
+void RecordAdvice(const std::vector<Advice>& advice, const AddressSpace& memory,
+                  std::map<std::string, std::string>& facts);
 
 // What of a task's memory is to be empty in its children. `pid`: the job's.
 Result<std::vector<PageRun>> WipedInChildren(const Manifest& manifest, pid_t pid);

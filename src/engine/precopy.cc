@@ -17,6 +17,7 @@
 #include "linux/stopped_process.h"
 #include "memory/drain.h"
 #include "memory/known_pages.h"
+#include "memory/smaps_cache.h"
 
 namespace holdfast {
 namespace {
@@ -25,29 +26,18 @@ namespace {
 constexpr double kWorthwhileMs = 10;
 constexpr int kStopMillisecondsMax = 1000;
 constexpr int kRoundsMax = 3;
+constexpr int kRoundsForBudgetMax = 8;
+// A capture that is quicker than this is not worth another round.
+constexpr double kQuickMs = 3;
 // A training that writes all of its parameters in every step does so in the next hundred, too.
 constexpr int kSparedCheckpoints = 10;
 
-struct Residents {
-  uint64_t small_bytes = 0;
-  uint64_t huge_bytes = 0;
-};
-
-Residents CountResidents(const std::vector<MappingDetail>& details) {
-  Residents residents;
-  for (const MappingDetail& detail : details) {
-    if (!IsCaptured(detail.mapping)) continue;
-    residents.huge_bytes += detail.anonymous_huge_bytes;
-    residents.small_bytes +=
-        detail.resident_bytes - std::min(detail.resident_bytes, detail.anonymous_huge_bytes);
-  }
-  return residents;
-}
-
 class TaskPreCopy {
  public:
-  TaskPreCopy(pid_t pid, PendingSnapshot& pending, const CheckpointOptions& options, PreCopied& report)
-      : pid_(pid), pending_(pending), options_(options), report_(report) {}
+  // `others_ms`: what the freeze is expected to take without this process's memory.
+  TaskPreCopy(pid_t pid, double others_ms, PendingSnapshot& pending, const CheckpointOptions& options,
+              PreCopied& report)
+      : pid_(pid), others_ms_(others_ms), pending_(pending), options_(options), report_(report) {}
 
   Result<void> Begin() {
     const Stopwatch stopped;
@@ -74,9 +64,7 @@ class TaskPreCopy {
 
   // Stores what has been written, if that is more than little. Nothing: it has ended.
   Result<std::optional<TrackedTask>> Run() {
-    const Result<uint64_t> now = WrittenBytes();
-    if (!now) return std::optional<TrackedTask>();
-    left_bytes_ = *now;
+    if (!Expect()) return std::optional<TrackedTask>();
     if (left_bytes_ <= limits::kLittleMemoryBytes || !IsWorthwhile(left_bytes_, left_bytes_))
       return Tracked();
     if (!RegisterNew() || !Arm()) return std::optional<TrackedTask>();
@@ -89,30 +77,56 @@ class TaskPreCopy {
     return RunRounds();
   }
 
+  // Stores nothing. Nothing: it is better captured whole.
+  Result<std::optional<TrackedTask>> RunNone() {
+    if (!Expect() || expected_.way == CaptureChoice::Way::kWholeTwin) return std::optional<TrackedTask>();
+    return Tracked();
+  }
+
  private:
   std::optional<TrackedTask> Tracked() {
     const bool in_vain =
         stored_bytes_ > 0 && left_bytes_ > stored_bytes_ / 2 && left_bytes_ > limits::kLittleMemoryBytes;
+    const bool copied = expected_.way == CaptureChoice::Way::kCopy;
+    const uint64_t to_copy_bytes = copied ? left_bytes_ : TotalBytes(expected_.plan.copied);
     return TrackedTask{.tracking = std::move(tracking_),
                        .known = std::move(known_),
-                       .written_bytes = left_bytes_,
+                       .expected = std::move(expected_),
+                       .to_copy_bytes = to_copy_bytes,
+                       .rounds = rounds_,
                        .in_vain = in_vain};
   }
 
   Result<std::optional<TrackedTask>> RunRounds() {
-    for (int round = 1;; ++round) {
+    for (;;) {
+      ++rounds_;
       // Whatever writes without leaving a mark began before the protection, and is over after this.
       if (!PassStop()) return std::optional<TrackedTask>();
       TRY(StoreWritten());
       const uint64_t before = TotalBytes(written_);
-      const Result<uint64_t> now = WrittenBytes();
-      if (!now) return std::optional<TrackedTask>();  // it has ended
-      left_bytes_ = *now;
-      // Another round helps as long as less and less is left.
-      if (round == kRoundsMax || left_bytes_ <= limits::kLittleMemoryBytes || left_bytes_ > before / 2) break;
+      if (!Expect()) return std::optional<TrackedTask>();  // it has ended
+      if (!AnotherHelps(before)) return Tracked();
       if (!Arm()) return std::optional<TrackedTask>();
     }
-    return Tracked();
+  }
+
+  // Another round helps as long as less and less is left. `before`: what the last one stored.
+  bool AnotherHelps(uint64_t before) const {
+    if (left_bytes_ <= limits::kLittleMemoryBytes || expected_.predicted_ms <= kQuickMs) return false;
+    const double expected_ms = others_ms_ + report_.stopped_ms + expected_.predicted_ms;
+    const bool too_long = options_.freeze_budget_ms > 0 && expected_ms > options_.freeze_budget_ms;
+    if (too_long) return rounds_ < kRoundsForBudgetMax && left_bytes_ <= before / 4 * 3;
+    return rounds_ < kRoundsMax && left_bytes_ <= before / 2;
+  }
+
+  // How long it would take to capture what is written by now.
+  Result<void> Expect() {
+    const std::vector<Mapping> mappings = TRY(ReadMaps(pid_));
+    const std::vector<PageRun> written = TRY(tracking_->Written(mappings));
+    if (smaps_.empty()) smaps_ = TRY(ReadSmaps(pid_));
+    expected_ = ChooseCapture(ComposeSmaps(smaps_, mappings).details, written, {.asked = options_.capture});
+    left_bytes_ = TotalBytes(written);
+    return {};
   }
 
   Result<void> Arm() {
@@ -138,12 +152,12 @@ class TaskPreCopy {
     return {};
   }
 
-  Result<uint64_t> WrittenBytes() const { return tracking_->WrittenBytes(TRY(ReadMaps(pid_))); }
+  Result<uint64_t> WrittenBytes() const { return TotalBytes(TRY(tracking_->Written(TRY(ReadMaps(pid_))))); }
 
   // Not when most of it will have been written again by the time that it is stored. `before`: what counts as
   // written already.
   bool IsWorthwhile(uint64_t bytes, uint64_t before) const {
-    if (options_.capture == CaptureWay::kPreCopy) return true;
+    if (AlwaysPreCopies(options_.capture)) return true;
     constexpr auto kFirst = std::chrono::milliseconds(10);
     constexpr auto kSecond = std::chrono::milliseconds(30);
     constexpr double kStoredBytesPerMs = 600e3;
@@ -174,14 +188,18 @@ class TaskPreCopy {
   }
 
   const pid_t pid_;
+  const double others_ms_;
   PendingSnapshot& pending_;
   const CheckpointOptions& options_;
   PreCopied& report_;
   std::optional<WriteTracking> tracking_;
   std::vector<PageRun> written_;
   std::vector<Extent> known_;
+  std::vector<MappingDetail> smaps_;
+  CaptureChoice expected_;
   uint64_t left_bytes_ = 0;
   uint64_t stored_bytes_ = 0;
+  int rounds_ = 0;
 };
 
 // The descriptor that was kept for this process; none: an invalid one.
@@ -220,67 +238,60 @@ int Spared(const Manifest* parent, pid_t pid_in_namespace) {
   return fact == parent->engine_facts.end() ? 0 : std::atoi(fact->second.c_str());
 }
 
-bool TakesLong(pid_t pid) {
+bool TakesLong(pid_t pid, double others_ms, double budget_ms) {
   const Result<std::vector<MappingDetail>> details = ReadSmaps(pid);
   if (!details) return false;
-  const Residents residents = CountResidents(*details);
-  return PredictTwinMs(residents.small_bytes, residents.huge_bytes) >= kWorthwhileMs;
+  const double worthwhile_ms =
+      budget_ms > 0 ? std::clamp(budget_ms - others_ms, 1.0, kWorthwhileMs) : kWorthwhileMs;
+  return PredictWholeTwinMs(*details) >= worthwhile_ms;
 }
 
 }  // namespace
 
-double PredictCopyMs(uint64_t bytes) {
-  constexpr double kBytesPerMs = 4e6;
-  return static_cast<double>(bytes) / kBytesPerMs;
-}
-
-double PredictTwinMs(uint64_t small_page_bytes, uint64_t huge_page_bytes) {
-  constexpr double kBaseMs = 1;
-  constexpr double kSmallBytesPerMs = 40e6;
-  constexpr double kHugeBytesPerMs = 1e9;
-  return kBaseMs + static_cast<double>(small_page_bytes) / kSmallBytesPerMs +
-         static_cast<double>(huge_page_bytes) / kHugeBytesPerMs;
-}
-
-Result<PreCopied> PreCopy(const JobTree& tree, const Manifest* parent, SharedMemoryCapture& shared,
-                          PendingSnapshot& pending, const CheckpointOptions& options) {
+Result<PreCopied> PreCopy(const JobTree& tree, const Manifest* parent, double rest_ms,
+                          SharedMemoryCapture& shared, PendingSnapshot& pending,
+                          const CheckpointOptions& options) {
   PreCopied report;
   std::vector<KeptTracking::Task> kept;
   if (options.tracking != nullptr) {
     kept = std::exchange(options.tracking->tasks, {});
     if (parent == nullptr || options.tracking->base != parent->id) kept.clear();
   }
-  if (options.capture != CaptureWay::kAuto && options.capture != CaptureWay::kPreCopy) return report;
+  const bool always = AlwaysPreCopies(options.capture);
+  if (options.capture != CaptureWay::kAuto && !always) return report;
   if (options.progress != nullptr) options.progress->Phase("pre-copy", tree.resident_bytes);
-  const bool always = options.capture == CaptureWay::kPreCopy;
   SharedMemoryCapture::Prepared prepared =
       TRY(shared.PrepareRunning(tree.pids, pending, always, options.progress));
   report.stopped_ms += prepared.stopped_ms;
   report.bytes += prepared.bytes;
   std::erase_if(kept,
                 [&prepared](const KeptTracking::Task& task) { return prepared.confused.contains(task.pid); });
+  double others_ms = rest_ms;
   for (const pid_t pid : tree.pids) {
     const Result<std::vector<Mapping>> mappings = ReadMaps(pid);
     const Result<ProcessStatus> status = ReadStatus(pid);
     if (!mappings || !status || HasInvisibleWriters(*mappings)) continue;
     const pid_t pid_in_namespace = status->namespace_pids.back();
-    if (const int spared = Spared(parent, pid_in_namespace); spared > 0 && !always) {
-      report.spared[pid_in_namespace] = spared - 1;
-      continue;
-    }
-    TaskPreCopy precopy(pid, pending, options, report);
+    const int spared = always ? 0 : Spared(parent, pid_in_namespace);
+    if (spared > 0) report.spared[pid_in_namespace] = spared - 1;
+    TaskPreCopy precopy(pid, others_ms, pending, options, report);
     std::optional<TrackedTask> task;
     if (precopy.Continue(TakeKept(kept, *status), *mappings)) {
       precopy.Know(TRY(ReuseExtents(*parent, pid_in_namespace, pending)));
-      task = TRY(precopy.Run());
-    } else if ((always || TakesLong(pid)) && precopy.Begin()) {
+      task = spared > 0 ? TRY(precopy.RunNone()) : TRY(precopy.Run());
+    } else if (spared == 0 && (always || TakesLong(pid, others_ms, options.freeze_budget_ms)) &&
+               precopy.Begin()) {
       task = TRY(precopy.RunFirst());
     } else {
       continue;
     }
-    if (!always && (!task || task->in_vain)) report.spared[pid_in_namespace] = kSparedCheckpoints;
+    if (spared == 0 && !always && (!task || task->in_vain)) {
+      report.spared[pid_in_namespace] = kSparedCheckpoints;
+    }
     if (!task) continue;
     task->pid_in_namespace = pid_in_namespace;
+    others_ms += task->expected.predicted_ms;
+    report.rounds = std::max(report.rounds, task->rounds);
     report.tasks.emplace(pid, *std::move(task));
   }
   return report;
@@ -303,7 +314,9 @@ void LeaveTracking(PreCopied& precopied, const SnapshotId& base, const Checkpoin
   if (options.tracking != nullptr) options.tracking->base = base;
   for (auto& [pid, task] : precopied.tasks) {
     const Result<ProcessStatus> status = ReadStatus(pid);
-    if (options.tracking != nullptr && status && task.tracking && !task.in_vain) {
+    // Where nearly all is written again, tracking costs the job more than it saves.
+    const bool of_use = !task.in_vain || task.expected.way != CaptureChoice::Way::kWholeTwin;
+    if (options.tracking != nullptr && status && task.tracking && of_use) {
       options.tracking->tasks.push_back({pid, status->start_ticks, std::move(*task.tracking).Release()});
     }
     task.tracking.reset();

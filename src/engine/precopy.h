@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "engine/capture_choice.h"
 #include "engine/engine.h"
 #include "engine/job_tree.h"
 #include "memory/shared_memory.h"
@@ -24,29 +25,29 @@ struct TrackedTask {
   std::optional<WriteTracking> tracking;
   // Where the content of pages that were not written to since is in the pending snapshot.
   std::vector<Extent> known;
-  uint64_t written_bytes = 0;  // when it was last looked at
-  bool in_vain = false;        // most of what was stored has been written again by then
+  CaptureChoice expected;      // of what was written when it was last looked at
+  uint64_t to_copy_bytes = 0;  // of that
+  int rounds = 0;
+  bool in_vain = false;  // most of what was stored has been written again by then
 };
 
 struct PreCopied {
   std::map<pid_t, TrackedTask> tasks;  // by our pid; those that are worth it
   double stopped_ms = 0;               // how long processes stood still for it, in sum
   uint64_t bytes = 0;                  // stored while they ran
+  int rounds = 0;                      // the most that one of them had
   // Processes, as the job numbers them, that write too much for it, and how many checkpoints more they are
   // spared it.
   std::map<pid_t, int> spared;
 };
 
-// How long a capture in the freeze is going to take, from what was measured on current machines; only ever
-// compared with one another.
-double PredictCopyMs(uint64_t bytes);
-double PredictTwinMs(uint64_t small_page_bytes, uint64_t huge_page_bytes);
-
 // Goes on with options.tracking where there is something, and uses it up; `parent`: the snapshot that
 // `pending` has as its parent, or null. Errors are those of the store and Ctrl-C. A process that cannot be
-// tracked is none: it is captured whole.
-Result<PreCopied> PreCopy(const JobTree& tree, const Manifest* parent, SharedMemoryCapture& shared,
-                          PendingSnapshot& pending, const CheckpointOptions& options);
+// tracked is none: it is captured whole. `rest_ms`: what the freeze is expected to take besides the capture
+// of memory.
+Result<PreCopied> PreCopy(const JobTree& tree, const Manifest* parent, double rest_ms,
+                          SharedMemoryCapture& shared, PendingSnapshot& pending,
+                          const CheckpointOptions& options);
 
 // For the next checkpoint, which finds it in its parent, and for a restart.
 void RecordTracking(const PreCopied& precopied, std::map<std::string, std::string>& facts);

@@ -3,6 +3,7 @@
 #include "engine/engine.h"
 #include "linux/proc.h"
 #include "memory/drain.h"
+#include "memory/known_pages.h"
 #include "memory/write_tracking.h"
 
 namespace holdfast {
@@ -13,7 +14,7 @@ namespace {
 Result<uint64_t> CountWritten(pid_t pid) {
   std::vector<Mapping> mappings = TRY(ReadMaps(pid));
   std::erase_if(mappings, [](const Mapping& mapping) { return !IsAnonymous(mapping); });
-  return WriteTracking::Continue(pid, Fd()).WrittenBytes(mappings);
+  return TotalBytes(TRY(WriteTracking::Continue(pid, Fd()).Written(mappings)));
 }
 
 }  // namespace

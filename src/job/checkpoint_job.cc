@@ -70,6 +70,7 @@ CheckpointOptions EngineOptions(const CheckpointRequest& request, const JobRecor
   options.stop_job = request.stop;
   options.full_every = request.full_every;
   options.capture = request.capture;
+  options.freeze_budget_ms = request.freeze_budget_ms.value_or(record.triggers.freeze_budget_ms);
   options.progress = request.progress;
   return options;
 }

@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <map>
+#include <optional>
 #include <string>
 
 #include "base/progress.h"
@@ -20,6 +21,7 @@ struct CheckpointRequest {
   bool stop = false;        // leave the job stopped, to be resumed
   uint64_t full_every = 0;  // CheckpointOptions::full_every
   CaptureWay capture = CaptureWay::kAuto;
+  std::optional<double> freeze_budget_ms;  // nothing: the job's own
   Progress* progress = nullptr;
 };
 

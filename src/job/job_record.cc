@@ -64,6 +64,7 @@ TriggerSettings ParseTriggers(const Json& json) {
   triggers.on_signal = ParseTriggerSignal(value("on_signal"));
   triggers.deadline_s = ParseSeconds(value("deadline_s"), limits::kDeadlineSecondsMax);
   triggers.full_every = ParseCount(value("full_every"), limits::kFullEveryMax);
+  triggers.freeze_budget_ms = ParseSeconds(value("freeze_budget_ms"), limits::kFreezeBudgetMsMax);
   return triggers;
 }
 
@@ -111,6 +112,7 @@ std::string FormatJobRecord(const JobRecord& record) {
                {"on_signal", record.triggers.on_signal},
                {"deadline_s", record.triggers.deadline_s},
                {"full_every", record.triggers.full_every},
+               {"freeze_budget_ms", record.triggers.freeze_budget_ms},
                {"keep", record.keep},
                {"terminal", record.terminal},
                {"merged_output", record.merged_output},

@@ -75,7 +75,9 @@ Result<void> PagemapScanner::Scan(uint64_t start, uint64_t end, const Query& que
                                   const Visit& visit) const {
   // Not more than the kernel gathers at a time (PAGEMAP_WALK_SIZE, fs/proc/task_mmu.c): with more asked for,
   // Linux 6.18 may give a walk_end that lies before the last region it returned.
-  std::array<KernelRegion, 512> found{};
+  // Nor more than there can be: the kernel takes memory for so many, which is most of the price of a question
+  // about few pages.
+  std::array<KernelRegion, 512> found;  // NOLINT(cppcoreguidelines-pro-type-member-init): the kernel fills it
   while (start < end) {
     KernelScan scan{};
     scan.size = sizeof scan;
@@ -83,7 +85,7 @@ Result<void> PagemapScanner::Scan(uint64_t start, uint64_t end, const Query& que
     scan.start = start;
     scan.end = end;
     scan.regions = reinterpret_cast<uint64_t>(found.data());
-    scan.region_count = found.size();
+    scan.region_count = std::min<uint64_t>(found.size(), (end - start) / kPageBytes);
     scan.category_inverted = query.inverted;
     scan.category_mask = query.inverted | query.all_of;
     scan.category_anyof_mask = query.any_of;

@@ -13,6 +13,7 @@
 
 #include "criu_plugin/remote_call.h"
 #include "linux/pidfd.h"
+#include "linux/proc.h"
 
 namespace holdfast {
 namespace {
@@ -35,7 +36,8 @@ Result<void> Seize(pid_t pid, unsigned long options) {
   return {};
 }
 
-// Makes `task` collect its dead child. The task's threads feel one short stop.
+// Makes `task` collect its dead child, whose pid is the one that `task` sees. The task's threads feel one
+// short stop.
 void CollectInTask(pid_t task, pid_t child) {
   if (!Seize(task, PTRACE_O_SUSPEND_SECCOMP)) return;
   {
@@ -53,6 +55,7 @@ Result<MemoryTwin> MemoryTwin::Attach(pid_t twin, Fd pidfd, pid_t task, TwinPlac
   handle.task_ = task;
   handle.pidfd_ = std::move(pidfd);
   handle.placement_ = placement;
+  handle.pid_in_namespace_ = TRY(ReadStatus(twin)).namespace_pids.back();
   OfferToOomKiller(twin);
   TRY(Seize(twin, PTRACE_O_EXITKILL | PTRACE_O_SUSPEND_SECCOMP));
   return handle;
@@ -61,6 +64,7 @@ Result<MemoryTwin> MemoryTwin::Attach(pid_t twin, Fd pidfd, pid_t task, TwinPlac
 MemoryTwin::MemoryTwin(MemoryTwin&& other) noexcept
     : pid_(std::exchange(other.pid_, 0)),
       task_(other.task_),
+      pid_in_namespace_(other.pid_in_namespace_),
       pidfd_(std::move(other.pidfd_)),
       placement_(other.placement_),
       syscall_address_(other.syscall_address_) {}
@@ -68,6 +72,7 @@ MemoryTwin::MemoryTwin(MemoryTwin&& other) noexcept
 MemoryTwin& MemoryTwin::operator=(MemoryTwin&& other) noexcept {
   std::swap(pid_, other.pid_);
   std::swap(task_, other.task_);
+  std::swap(pid_in_namespace_, other.pid_in_namespace_);
   std::swap(pidfd_, other.pidfd_);
   std::swap(placement_, other.placement_);
   std::swap(syscall_address_, other.syscall_address_);
@@ -93,7 +98,7 @@ void MemoryTwin::Discard() {
   int status = 0;
   while (WaitForTask(pid, &status) > 0 && WIFSTOPPED(status)) {
   }
-  if (placement_ == TwinPlacement::kChildOfTask) CollectInTask(task_, pid);
+  if (placement_ == TwinPlacement::kChildOfTask) CollectInTask(task_, pid_in_namespace_);
 }
 
 }  // namespace holdfast

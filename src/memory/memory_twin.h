@@ -38,6 +38,7 @@ class MemoryTwin {
   MemoryTwin() = default;
   pid_t pid_ = 0;
   pid_t task_ = 0;
+  pid_t pid_in_namespace_ = 0;
   Fd pidfd_;
   TwinPlacement placement_ = TwinPlacement::kOrphan;
   uint64_t syscall_address_ = 0;

@@ -37,6 +37,7 @@ ComposedSmaps ComposeSmaps(const std::vector<MappingDetail>& before, const std::
       detail = *known;
     } else {
       detail.flags = GuessFlags(mapping);
+      detail.resident_bytes = mapping.bytes();  // at most
       ++composed.guessed;
     }
     detail.mapping = mapping;

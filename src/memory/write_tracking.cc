@@ -50,13 +50,17 @@ std::vector<PageRegion> Coalesce(const std::vector<PageRegion>& regions) {
   return longer;
 }
 
-// The pages of a registered mapping that were written to; `unprotected` as the scanner told.
+// The pages of a registered mapping that were written to; `unprotected` as the scanner told. With `arm` they
+// are protected by the same question.
 Result<std::vector<PageRegion>> WrittenAmong(const PagemapScanner& scanner,
-                                             const std::vector<PageRegion>& unprotected) {
+                                             const std::vector<PageRegion>& unprotected, bool arm) {
   std::vector<PageRegion> written;
   for (const PageRegion& region : Coalesce(unprotected)) {
-    const std::vector<PageRegion> pages = TRY(scanner.UnprotectedPages(region.start, region.end));
-    written.insert(written.end(), pages.begin(), pages.end());
+    const std::vector<PageRegion> pages = arm ? TRY(scanner.Protect(region.start, region.end))
+                                              : TRY(scanner.UnprotectedPages(region.start, region.end));
+    std::copy_if(pages.begin(), pages.end(), std::back_inserter(written), [](const PageRegion& page) {
+      return (page.categories & (kPageFile | kPageZeroFrame)) == 0;  // which Protect returns, too
+    });
   }
   return written;
 }
@@ -105,11 +109,8 @@ Result<void> FindAll(const PagemapScanner& scanner, const Stretch& stretch, Writ
 Result<void> FindMarked(const PagemapScanner& scanner, const Stretch& stretch, bool arm,
                         WriteTracking::Found& found) {
   const std::vector<PageRegion> unprotected = TRY(scanner.Unprotected(stretch.start, stretch.end));
-  const std::vector<PageRegion> written = TRY(WrittenAmong(scanner, unprotected));
-  Append(found.written, written, *stretch.mapping);
+  Append(found.written, TRY(WrittenAmong(scanner, unprotected, arm)), *stretch.mapping);
   AppendRest(found.unwritten, unprotected, stretch);
-  if (!arm) return {};
-  for (const PageRegion& region : Coalesce(unprotected)) TRY(scanner.Protect(region.start, region.end));
   return {};
 }
 
@@ -224,18 +225,21 @@ Result<WriteTracking::Found> WriteTracking::Find(const std::vector<Mapping>& map
   return found;
 }
 
-Result<uint64_t> WriteTracking::WrittenBytes(const std::vector<Mapping>& mappings) const {
+Result<std::vector<PageRun>> WriteTracking::Written(const std::vector<Mapping>& mappings) const {
   const PagemapScanner scanner = TRY(PagemapScanner::Open(pid_));
-  uint64_t bytes = 0;
+  std::vector<PageRun> runs;
   for (const Mapping& mapping : mappings) {
     if (!IsCaptured(mapping)) continue;
     const bool registered = IsTracked(mapping) && TRY(scanner.IsRegistered(mapping.start));
-    const std::vector<PageRegion> written =
-        registered ? TRY(WrittenAmong(scanner, TRY(scanner.Unprotected(mapping.start, mapping.end))))
-                   : TRY(scanner.PrivatePages(mapping.start, mapping.end));
-    for (const PageRegion& region : written) bytes += region.bytes();
+    std::vector<PageRun> in_mapping;
+    Append(in_mapping,
+           registered ? TRY(WrittenAmong(scanner, TRY(scanner.Unprotected(mapping.start, mapping.end)),
+                                         /*arm=*/false))
+                      : TRY(scanner.PrivatePages(mapping.start, mapping.end)),
+           mapping);
+    runs.insert(runs.end(), in_mapping.begin(), in_mapping.end());
   }
-  return bytes;
+  return runs;
 }
 
 bool HasInvisibleWriters(const std::vector<Mapping>& mappings) {

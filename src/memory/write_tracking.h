@@ -59,8 +59,8 @@ class WriteTracking {
   // written. With `arm`, what is written from now on counts as written again.
   Result<Found> Find(const std::vector<Mapping>& mappings, bool arm);
 
-  // While it runs.
-  Result<uint64_t> WrittenBytes(const std::vector<Mapping>& mappings) const;
+  // The pages that Find would find now, while it runs.
+  Result<std::vector<PageRun>> Written(const std::vector<Mapping>& mappings) const;
 
   // Ends this object, not the tracking, as long as the descriptor is kept.
   Fd Release() && { return std::move(protection_).Release(); }

@@ -27,6 +27,7 @@ TriggerSettings Apply(const TriggerChanges& changes, TriggerSettings settings) {
   settings.on_signal = changes.on_signal.value_or(settings.on_signal);
   settings.deadline_s = changes.deadline_s.value_or(settings.deadline_s);
   settings.full_every = changes.full_every.value_or(settings.full_every);
+  settings.freeze_budget_ms = changes.freeze_budget_ms.value_or(settings.freeze_budget_ms);
   return settings;
 }
 
@@ -88,6 +89,9 @@ std::string DescribeTriggers(const TriggerSettings& settings) {
     parts.push_back(fmt::format("the last one within {} of a SIGTERM", FormatSeconds(settings.deadline_s)));
   }
   if (settings.full_every > 0) parts.push_back(fmt::format("a full one in {}", settings.full_every));
+  if (settings.freeze_budget_ms > 0) {
+    parts.push_back("with freezes of at most " + FormatMilliseconds(settings.freeze_budget_ms));
+  }
   return Join(parts);
 }
 

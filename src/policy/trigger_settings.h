@@ -17,6 +17,7 @@ struct TriggerSettings {
   int on_signal = 0;               // 0: every signal is the job's
   double deadline_s = 0;           // from a SIGTERM on, until the job may be gone; 0: not known
   uint64_t full_every = 0;         // every so manyth is a full one; 0: only the first
+  double freeze_budget_ms = 0;     // how long the job may stand still for one; 0: as long as it takes
 
   bool operator==(const TriggerSettings&) const = default;
   // Whether snapshots are taken without anybody's doing.
@@ -31,6 +32,7 @@ struct TriggerChanges {
   std::optional<int> on_signal;
   std::optional<double> deadline_s;
   std::optional<uint64_t> full_every;
+  std::optional<double> freeze_budget_ms;
 };
 TriggerSettings Apply(const TriggerChanges& changes, TriggerSettings settings);
 

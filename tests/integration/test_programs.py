@@ -158,6 +158,7 @@ def test_goes_on_and_comes_back(program, subject, holdfast):
     holdfast.assert_nothing_left(job.pid, job.supervisor)
 
 
+@pytest.mark.parametrize("capture", ["twin", "partial"])
 @pytest.mark.parametrize(
     "program",
     [
@@ -166,13 +167,13 @@ def test_goes_on_and_comes_back(program, subject, holdfast):
         "event_descriptors semaphore", "wipeonfork_region forks", "guard_pages keep", "dontfork_region",
     ],
 )  # fmt: skip
-def test_nothing_is_visible_from_within(program, subject, holdfast):
+def test_nothing_is_visible_from_within(program, capture, subject, holdfast):
     """Six checkpoints of a process that Holdfast did not start, the twins' whole life each time."""
     name, *arguments = program.split()
     job = subject(name, *arguments).spawn()
     for _ in range(6):
-        report = job.checkpoint_by_pid("--capture", "twin")
-        assert report["capture"] in ("twin", "mixed"), report
+        report = job.checkpoint_by_pid("--capture", capture)
+        assert report["capture"] in ("twin", "partial twin", "mixed"), report
         job.assert_untouched()
 
 
@@ -188,7 +189,7 @@ def test_copying_while_frozen_is_right_too(program, subject):
     job.wait_rounds(3)
 
 
-@pytest.mark.parametrize("capture", ["twin", "copy"])
+@pytest.mark.parametrize("capture", ["twin", "partial", "copy"])
 @pytest.mark.parametrize("program", ["sparse_memory", "blocking_calls", "other_user", "many_mappings", "locked_memory"])
 def test_nothing_is_visible_from_outside(program, capture, subject, holdfast):
     """/proc shows the same before and after: memory map and its flags, descriptors, threads, limits, masks, names."""

@@ -305,9 +305,12 @@ def test_a_full_one_counts_what_was_pruned_and_what_was_taken_by_hand(subject, h
 
 # What is remembered and shown
 
-EVERYTHING = ("--every", "1h", "--every-dirty", "2G", "--on-signal", "USR1", "--deadline", "2m", "--full-every", "10")
+EVERYTHING = (
+    "--every", "1h", "--every-dirty", "2G", "--on-signal", "USR1", "--deadline", "2m", "--full-every", "10", "--freeze-budget", "50ms",
+)  # fmt: skip
 SHOWN = {
     "every_s": 3600, "mtbf_s": 0, "every_dirty_bytes": 2 << 30, "on_signal": "SIGUSR1", "deadline_s": 120, "full_every": 10,
+    "freeze_budget_ms": 50,
 }  # fmt: skip
 
 
@@ -337,6 +340,7 @@ def test_triggers_are_shown_and_survive_a_restart(subject, holdfast):
         "--every auto", "--mtbf 12h", "--every 30s --mtbf 12h", "--every auto --mtbf soon", "--every auto --mtbf 0",
         "--every never", "--every-dirty 10", "--every-dirty much", "--on-signal TERM", "--on-signal KILL",
         "--on-signal NOSUCH", "--deadline 10ms", "--deadline later", "--full-every -1", "--full-every some",
+        "--freeze-budget soon", "--freeze-budget 0",
     ],
 )  # fmt: skip
 def test_what_makes_no_sense_is_refused(options, holdfast):

@@ -21,6 +21,7 @@ TriggerSettings Everything() {
   settings.on_signal = SIGUSR1;
   settings.deadline_s = 120;
   settings.full_every = 10;
+  settings.freeze_budget_ms = 50;
   return settings;
 }
 
@@ -35,6 +36,7 @@ TEST(ParseTriggers, TakesEach) {
   flags.on_signal = "SIGUSR1";
   flags.deadline = "2m";
   flags.full_every = 10;
+  flags.freeze_budget = "50ms";
   TriggerSettings before;
   before.mtbf_s = 5;
   EXPECT_EQ(Apply(ParseTriggers(flags).value(), before), Everything());
@@ -52,7 +54,7 @@ TEST(ParseTriggers, AnIntervalIsFixedOrAutomatic) {
 
 TEST(ParseTriggers, EachCanBeTakenBack) {
   TriggerFlags flags;
-  flags.every = flags.every_dirty = flags.on_signal = flags.deadline = "off";
+  flags.every = flags.every_dirty = flags.on_signal = flags.deadline = flags.freeze_budget = "off";
   flags.full_every = 0;
   EXPECT_EQ(Apply(ParseTriggers(flags).value(), Everything()), TriggerSettings{});
   TriggerSettings automatic;
@@ -84,6 +86,9 @@ TEST(ParseTriggers, RefusesTheRestAndNamesTheOption) {
   }
   for (const char* text : {"0", "100ms", "2d", "then", "-5s"}) {
     ExpectRefused("--deadline", [&](TriggerFlags& flags) { flags.deadline = text; });
+  }
+  for (const char* text : {"0", "0.5ms", "2h", "short", "-5ms"}) {
+    ExpectRefused("--freeze-budget", [&](TriggerFlags& flags) { flags.freeze_budget = text; });
   }
 }
 

@@ -26,7 +26,8 @@ JobRecord Sample() {
                      .every_dirty_bytes = 1ull << 40,
                      .on_signal = 10,
                      .deadline_s = 120,
-                     .full_every = 9};
+                     .full_every = 9,
+                     .freeze_budget_ms = 50};
   record.keep = 7;
   record.terminal = true;
   record.merged_output = true;
@@ -110,6 +111,8 @@ TEST(JobRecord, WrongTypesAndNumbersOutOfRangeAreDamage) {
            {"\"every_dirty_bytes\": 1099511627776", "\"every_dirty_bytes\": 18446744073709551615"},
            {"\"full_every\": 9", "\"full_every\": -9"},
            {"\"full_every\": 9", "\"full_every\": 1000001"},
+           {"\"freeze_budget_ms\": 50.0", "\"freeze_budget_ms\": -1"},
+           {"\"freeze_budget_ms\": 50.0", "\"freeze_budget_ms\": 1e9"},
            {"\"on_signal\": 10", "\"on_signal\": 65"},
            {"\"on_signal\": 10", "\"on_signal\": -10"},
            {"\"on_signal\": 10", "\"on_signal\": 4294967306"},  // is 10 in 32 bits
@@ -136,11 +139,11 @@ TEST(JobRecord, UnknownFieldsAreIgnored) {
 }
 
 TEST(JobRecord, OfAVersionThatKnewOnlyTheIntervalIsRead) {
-  const Result<JobRecord> read =
-      ParseJobRecord(With("\"mtbf_s\": 0.25,\n  \"every_dirty_bytes\": 1099511627776,\n  \"on_signal\": "
-                          "10,\n  \"deadline_s\": 120.0,\n  \"full_every\": 9,",
-                          ""),
-                     "j");
+  const Result<JobRecord> read = ParseJobRecord(
+      With("\"mtbf_s\": 0.25,\n  \"every_dirty_bytes\": 1099511627776,\n  \"on_signal\": "
+           "10,\n  \"deadline_s\": 120.0,\n  \"full_every\": 9,\n  \"freeze_budget_ms\": 50.0,",
+           ""),
+      "j");
   ASSERT_TRUE(read) << read.error().message;
   EXPECT_EQ(read->triggers, TriggerSettings{.every_s = 0.5});
 }

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "linux/stopped_process.h"
+#include "memory/known_pages.h"
 #include "memory/remote_memory.h"
 #include "memory/write_tracking.h"
 #include "memory_test_support.h"
@@ -68,7 +69,7 @@ TEST_F(Tracked, WhatWasWrittenIsFoundAndWhatWasNotIsLeft) {
   const WriteTracking::Found found = Find(false);
   EXPECT_THAT(Numbers(found.written), ElementsAre(2, 5));
   EXPECT_THAT(Numbers(found.unwritten), ElementsAre(1));
-  EXPECT_EQ(tracking_->WrittenBytes(memory_.MappingsOf(child_.pid())).value(), 2 * kPageBytes);
+  EXPECT_EQ(TotalBytes(tracking_->Written(memory_.MappingsOf(child_.pid())).value()), 2 * kPageBytes);
 }
 
 TEST_F(Tracked, FindArmsAgainWhenItIsToldTo) {
