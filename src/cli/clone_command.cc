@@ -84,7 +84,8 @@ CommandText Text() {
            "namespaces of its "
            "own, beside the original and other clones, and has its own copies of the files that belong to "
            "the "
-           "snapshot (those open for writing, its logs): the original's stay untouched. Other files are "
+           "snapshot (those open for writing, its logs, the directories of --files): the original's stay "
+           "untouched. Other files are "
            "shared. It "
            "takes snapshots of its own; its first one shares all with the original's.",
            "--set-file has it see another content in a file that it reads: other parameters. It must be a "

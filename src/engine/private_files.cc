@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "base/fd.h"
@@ -50,13 +51,29 @@ Result<std::vector<FileState>> FilesToCopy(const std::vector<FileState>& files) 
   return copied;
 }
 
-Result<std::vector<BindMount>> MountsOf(const std::string& root, std::vector<std::string>& made) {
+Result<std::vector<BindMount>> MountsOf(const std::string& root, const std::vector<FileTree>& trees,
+                                        std::vector<std::string>& made) {
   std::vector<BindMount> mounts;
   std::error_code error;
-  for (const std::filesystem::directory_entry& entry :
-       std::filesystem::recursive_directory_iterator(root, error)) {
-    if (entry.is_symlink() || !entry.is_regular_file()) continue;
+  for (const FileTree& tree : trees) {
+    if (!std::filesystem::is_directory(root + tree.path, error))
+      continue;  // one that is set aside by the user
+    if (std::filesystem::create_directories(tree.path, error))
+      made.push_back(tree.path + ": made, empty, for the job's own directory to be mounted over");
+    if (error) return FailErrno(error.value(), "cannot make " + tree.path);
+    mounts.push_back({root + tree.path, tree.path});
+  }
+  const size_t tree_mounts = mounts.size();
+  for (auto at = std::filesystem::recursive_directory_iterator(root, error);
+       at != std::filesystem::recursive_directory_iterator(); at.increment(error)) {
+    const std::filesystem::directory_entry& entry = *at;
     const std::string target = "/" + entry.path().lexically_relative(root).string();
+    const auto is_tree = [&target](const BindMount& mount) { return mount.target == target; };
+    if (std::any_of(mounts.begin(), mounts.begin() + static_cast<ptrdiff_t>(tree_mounts), is_tree)) {
+      at.disable_recursion_pending();
+      continue;
+    }
+    if (entry.is_symlink() || !entry.is_regular_file()) continue;
     if (TRY(MakePlaceholder(target)))
       made.push_back(target + ": made, empty, for the job's own file to be mounted over");
     mounts.push_back({entry.path().string(), target});

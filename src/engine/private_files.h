@@ -15,8 +15,9 @@ namespace holdfast {
 // that are there. kUnsupported: the snapshot does not hold the content of one.
 Result<std::vector<FileState>> FilesToCopy(const std::vector<FileState>& files);
 
-// One mount for each file below `root`, whose path there is its path in the job. What is not there to be
-// mounted over is made, empty; `made` tells of it.
-Result<std::vector<BindMount>> MountsOf(const std::string& root, std::vector<std::string>& made);
+// One mount for each of `trees` below `root` and for each other file, whose path there is its path in the
+// job. What is not there to be mounted over is made, empty; `made` tells of it.
+Result<std::vector<BindMount>> MountsOf(const std::string& root, const std::vector<FileTree>& trees,
+                                        std::vector<std::string>& made);
 
 }  // namespace holdfast
