@@ -13,6 +13,8 @@ import re
 import shutil
 import sqlite3
 import subprocess
+import sys
+import zipfile
 
 import conftest
 import pytest
@@ -83,8 +85,8 @@ class Batch:
         assert answer.status == 0, str(answer)
         return answer.out, answer.err
 
-    def run(self):
-        started = self.holdfast.run_detached(self.name, *self.command, cwd=self.folder, env=self.env)
+    def run(self, *options):
+        started = self.holdfast.run_detached(self.name, *self.command, options=options, cwd=self.folder, env=self.env)
         self.pid, self.supervisor = started["pid"], started["supervisor_pid"]
 
     def wait_progress(self, wanted):
@@ -175,14 +177,47 @@ def test_pytorch_training(workers, holdfast, folders):
     holdfast.verify()
 
 
+def check_checkpoints(folder):
+    """Every checkpoint that has its name is whole, and so is every record of the events; how many of those there are."""
+    for path in (folder / "checkpoints").glob("step-*.pt"):
+        with contextlib.suppress(FileNotFoundError):  # the training goes on, and removes them
+            with zipfile.ZipFile(path) as archive:
+                assert archive.testzip() is None, path
+    sys.path.insert(0, str(SUBJECTS))
+    from checkpointing_training import read_records
+
+    return len(read_records(folder / "events.out.tfevents.1"))
+
+
+@pytest.mark.slow
+def test_pytorch_writes_checkpoints(holdfast, folders, seed):
+    """Snapshots at random moments, also in the middle of writing a checkpoint: the directory is that of the same moment. The
+    training reads its own checkpoints back, so that any other would change all losses that follow."""
+    need(modules=["torch"])
+    command = [PYTHON, SUBJECTS / "checkpointing_training.py", 500]
+    expected = run_undisturbed(command, folders[0])
+    choose = random.Random(seed)
+    job = Batch(holdfast, "train", command, folders[1])
+    job.run("--files", folders[1])
+    for cycle in range(4):
+        job.cycle(20 + 60 * cycle + choose.randrange(30), 1 + choose.randrange(15))
+        check_checkpoints(folders[1])
+    assert job.finish() == 0
+    assert job.said() == expected
+    assert check_checkpoints(folders[1]) == 500
+    names = [sorted(str(path.relative_to(folder)) for path in folder.rglob("*")) for folder in folders]
+    assert names[0] == names[1]
+    holdfast.verify()
+
+
 # Databases
 
 
 @pytest.mark.parametrize(
     "kept_by",
     [
-        # Not rewritten: a rewrite replaces files that are not open, which a snapshot knows nothing of.
-        pytest.param("--appendonly yes --appendfsync everysec --auto-aof-rewrite-percentage 0", id="append-only-file"),
+        # Rewritten often: a rewrite replaces files that are not open, but go with the directory.
+        pytest.param("--appendonly yes --appendfsync everysec --auto-aof-rewrite-percentage 20 --auto-aof-rewrite-min-size 64kb", id="append-only-file"),
         pytest.param("--appendonly no --save 1 10", id="dumps"),  # a child that writes one is nearly always there
     ],
 )
@@ -193,7 +228,8 @@ def test_redis_under_load(kept_by, holdfast):
     if "--save" not in options:
         options += ["--save", ""]
     job = Program(holdfast, "redis", [PYTHON, SUBJECTS / "redis_load.py"], *options)
-    job.run()
+    (job.directory / "data").mkdir()
+    job.run(*(["--files", job.directory / "data"] if "--appendonly yes" in kept_by else []))
     for _ in range(3):
         job.cycle()
 
