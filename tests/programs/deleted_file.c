@@ -1,5 +1,5 @@
-// A file that is open but deleted, and rewritten in every round, and one that another file has taken the name of.
-// deleted_file DIR [MEBIBYTES]
+// A file that is open but deleted, and rewritten in every round, and one that another file has taken the name
+// of. deleted_file DIR [MEBIBYTES]
 #include "subject.h"
 
 int main(int argc, char** argv) {
