@@ -63,6 +63,9 @@ class Capture final : public FileCapture {
   void TakeStored(FrozenFile& frozen) const;
   Result<void> LookAtTrees(pid_t pid);
   Result<void> LookAtClosed(pid_t pid, const std::string& path, const WalkedEntry& entry);
+  bool IsInTree(const std::string& path) const;
+  void FinishTrees();
+  void TakeUnchanged(const std::string& path, const WalkedEntry& entry);
   void LeaveTrees(const std::map<FileKey, std::string>& path_of);
   Result<void> LookForSidecars();
   Result<void> Compare();

@@ -14,6 +14,7 @@
 namespace holdfast {
 
 Result<std::vector<FileState>> Capture::Finish() {
+  FinishTrees();
   TRY(StoreKept());
   TRY(StoreLater());
   std::vector<FileState> states;

@@ -120,11 +120,11 @@ Result<void> Capture::CaptureFrozen(const std::vector<pid_t>& pids) {
   TRY(LookForSidecars());
   std::vector<SeenPath> paths;
   paths.reserve(frozen_.size());
-  for (const FileTree& tree : file_trees_) paths.push_back({pids.front(), tree.path});
   for (const FrozenFile& file : frozen_) {
-    const auto holds = [&](const FileTree& tree) { return IsWithin(file.state.path, tree.path); };
-    if (std::any_of(file_trees_.begin(), file_trees_.end(), holds)) continue;  // it knows its directories
-    paths.push_back({file.tracked->found.pid, file.state.path});
+    if (!IsInTree(file.state.path)) paths.push_back({file.tracked->found.pid, file.state.path});
+  }
+  for (const WalkedTree& tree : trees_.walked()) {
+    if (tree.there) paths.push_back({pids.front(), tree.path});  // what is in it has its own directories
   }
   directories_ = FindDirectories(pids, paths);
   TRY(Compare());
@@ -136,6 +136,11 @@ Result<void> Capture::CaptureFrozen(const std::vector<pid_t>& pids) {
                                     FormatMilliseconds(watch.ElapsedMs())));
   }
   return {};
+}
+
+bool Capture::IsInTree(const std::string& path) const {
+  return std::any_of(options_.trees.begin(), options_.trees.end(),
+                     [&](const std::string& tree) { return IsWithin(path, tree); });
 }
 
 Result<void> Capture::Look(const FoundFile& found) {
@@ -213,6 +218,7 @@ Result<void> Capture::LookForSidecars() {
   const size_t files = frozen_.size();
   for (size_t i = 0; i < files; ++i) {
     const TrackedFile& database = *frozen_[i].tracked;
+    if (IsInTree(frozen_[i].state.path)) continue;  // and so are they
     if (!database.fd.valid() || !IsSqliteDatabase(database.fd.get())) continue;
     for (const std::string_view suffix : kSqliteSuffixes) {
       FoundFile found;

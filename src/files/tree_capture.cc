@@ -40,7 +40,9 @@ Result<void> TreeCapture::StoreRunning(pid_t pid, const std::set<FileKey>& writt
       const bool wanted = entry.entry.kind == TreeEntry::Kind::kFile && entry.times.bytes <= file_bytes_max_;
       if (!wanted || written.contains(entry.key) || IsStoredAsItIs(entry)) continue;
       if (!seen.insert(entry.key).second) continue;
-      batch.push_back(tree.path + "/" + entry.entry.path);
+      std::string path = tree.path + "/" + entry.entry.path;
+      if (TRY(TakeOver(path, entry, began_ns))) continue;
+      batch.push_back(std::move(path));
       if (batch.size() < kFilesOpenMax) continue;
       TRY(StoreBatch(pid, batch, written, began_ns));
       batch.clear();
@@ -51,7 +53,21 @@ Result<void> TreeCapture::StoreRunning(pid_t pid, const std::set<FileKey>& writt
 
 bool TreeCapture::IsStoredAsItIs(const WalkedEntry& entry) const {
   const auto known = files_.find(entry.key);
-  return known != files_.end() && known->second.settled && known->second.times == entry.times;
+  return known != files_.end() && known->second.settled && known->second.times == entry.times &&
+         known->second.IsWhollyStored();
+}
+
+// Without opening it. Nobody is writing to it.
+Result<bool> TreeCapture::TakeOver(const std::string& path, const WalkedEntry& entry, int64_t began_ns) {
+  TrackedFile file;
+  file.found.path = path;
+  file.found.key = entry.key;
+  file.times = entry.times;
+  file.times_tell = true;  // or they would not be in the parent
+  file.settled = entry.times.ctime_ns < began_ns - kTickNs;
+  if (!file.settled || !TRY(parent_.TakeOver(file))) return false;
+  files_.insert_or_assign(entry.key, std::move(file));
+  return true;
 }
 
 Result<void> TreeCapture::StoreBatch(pid_t pid, const std::vector<std::string>& batch,
@@ -67,10 +83,6 @@ Result<void> TreeCapture::StoreBatch(pid_t pid, const std::vector<std::string>& 
     opened->settled = opened->times_tell && !written.contains(opened->found.key) &&
                       opened->times.ctime_ns < began_ns - kTickNs;
     TrackedFile& file = files_.insert_or_assign(opened->found.key, std::move(*opened)).first->second;
-    if (file.settled && TRY(parent_.TakeOver(file))) {
-      file.fd.Reset();
-      continue;
-    }
     file.stored.resize(FileBlockCount(file.times.bytes));
     AppendBlockRanges(files.size(), file.times.bytes, ranges);
     files.push_back(&file);

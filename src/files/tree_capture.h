@@ -4,9 +4,9 @@
 
 #include <sys/types.h>
 
-#include <map>
 #include <set>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "base/result.h"
@@ -30,12 +30,14 @@ class TreeCapture {
   Result<void> WalkFrozen(pid_t pid);
 
   const std::vector<WalkedTree>& walked() const { return walked_; }
+  // Whether its content is stored, and cannot have changed since.
+  bool IsStoredAsItIs(const WalkedEntry& entry) const;
   // What is stored of a file; null when nothing is. Its descriptor is not open.
   TrackedFile* Find(const FileKey& key);
 
  private:
   Result<std::vector<WalkedTree>> Walk(pid_t pid) const;
-  bool IsStoredAsItIs(const WalkedEntry& entry) const;
+  Result<bool> TakeOver(const std::string& path, const WalkedEntry& entry, int64_t began_ns);
   Result<void> StoreBatch(pid_t pid, const std::vector<std::string>& batch, const std::set<FileKey>& written,
                           int64_t began_ns);
 
@@ -45,7 +47,7 @@ class TreeCapture {
   PendingSnapshot& pending_;
   std::vector<WalkedTree> walked_;
   int64_t walked_ns_ = 0;  // when that began
-  std::map<FileKey, TrackedFile> files_;
+  std::unordered_map<FileKey, TrackedFile, FileKeyHash> files_;
 };
 
 }  // namespace holdfast
