@@ -150,7 +150,7 @@ def test_long_lists_are_cut_for_people(subject, holdfast):
     for number in range(60):
         os.truncate(many / f"{number:03}", 3)
     answer = holdfast.run("resume", job.name, "--detach")
-    assert answer.status == 0, answer
+    assert answer.status == 0, str(answer)
     lines = [line for line in answer.err.splitlines() if "put back: " in line]
     assert len(lines) == 21 and lines[-1].endswith("more; --json lists them all"), answer.err
 
