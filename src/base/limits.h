@@ -28,6 +28,7 @@ inline constexpr uint32_t kProcessesMax = 65536;
 inline constexpr uint32_t kCpusMax = 1u << 16;
 inline constexpr uint32_t kMappingsPerProcessMax = 1u << 20;
 inline constexpr uint32_t kFilesPerSnapshotMax = 1u << 20;
+inline constexpr uint32_t kTreesPerSnapshotMax = 1000;       // directories named with --files
 inline constexpr uint64_t kProcFileBytesMax = 256ull << 20;  // one /proc file
 
 inline constexpr uint32_t kTouchesKeptMax = 1u << 16;  // pages that a job touched first after a restart

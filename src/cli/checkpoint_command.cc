@@ -6,6 +6,7 @@
 #include "cli/arguments.h"
 #include "cli/command_line.h"
 #include "cli/commands.h"
+#include "cli/files_option.h"
 #include "cli/output.h"
 #include "cli/progress_display.h"
 #include "cli/snapshot_json.h"
@@ -24,6 +25,7 @@ struct Flags {
   std::string note;
   std::vector<std::string> tags;
   std::string capture = "auto";
+  std::vector<std::string> files;
   bool stop = false;
   uint64_t full_every = 0;
   std::string freeze_budget;
@@ -44,6 +46,7 @@ Result<CheckpointRequest> MakeRequest(const Flags& flags, Progress* progress) {
   request.pid = flags.pid;
   request.annotations = TRY(ParsePairs(flags.tags));
   if (!flags.note.empty()) request.annotations["note"] = flags.note;
+  request.file_trees = TRY(ParseFiles(flags.files));
   request.stop = flags.stop;
   request.full_every = flags.full_every;
   if (!flags.freeze_budget.empty()) request.freeze_budget_ms = TRY(ParseFreezeBudget(flags.freeze_budget));
@@ -138,6 +141,8 @@ void AddCheckpointCommand(CommandLine& line) {
       ->expected(1)
       ->take_all()
       ->allow_extra_args(false);
+  AddFilesOption(command, flags->files,
+                 "Have this and later snapshots hold this directory instead of those before; off");
   command.add_flag("--stop", flags->stop, "Leave the job stopped once the snapshot is committed");
   command
       .add_option("--full-every", flags->full_every,

@@ -101,7 +101,8 @@ CommandText Text() {
            "namespaces of its "
            "own, beside the original and other clones, and has its own copies of the files that belong to "
            "the "
-           "snapshot (those open for writing, its logs): the original's stay untouched. Other files are "
+           "snapshot (those open for writing, its logs, the directories of --files): the original's stay "
+           "untouched. Other files are "
            "shared. It "
            "takes snapshots of its own; its first one shares all with the original's.",
            "A job that is bound to a port or an abstract Unix name, or connected to itself, could not be "

@@ -16,6 +16,8 @@ namespace holdfast {
 
 namespace {
 
+constexpr size_t kFilesShownMax = 40;
+
 struct Flags {
   std::string snapshot;
   bool all = false;
@@ -90,21 +92,28 @@ void PrintSharedMemory(const Manifest& manifest) {
   table.Print();
 }
 
-void PrintFiles(const Manifest& manifest) {
+void PrintFiles(const Manifest& manifest, bool all) {
   if (manifest.files.empty()) return;
   using Align = Table::Align;
   Table table(
       {{"SIZE", Align::kRight}, {"MODE", Align::kRight}, {"OWNER", Align::kRight}, {"KEPT"}, {"PATH"}});
+  size_t shown = 0;
   for (const FileState& file : manifest.files) {
+    if (!all && shown == kFilesShownMax) break;
+    ++shown;
     table.Row({FormatBytes(file.bytes), fmt::format("{:04o}", file.mode),
                fmt::format("{}:{}", file.uid, file.gid),
-               !file.content_kept ? "size only"
-               : file.append_only ? "append-only"
-                                  : "content",
+               !file.content_kept     ? "size only"
+               : file.kept_by.empty() ? "content"  // by an earlier version
+                                      : file.kept_by,
                file.path});
   }
-  fmt::print("\nFiles open for writing\n");
+  fmt::print("\nFiles\n");
   table.Print();
+  if (shown < manifest.files.size())
+    fmt::print("  ... and {} more; --all lists them\n", manifest.files.size() - shown);
+  for (const FileTree& tree : manifest.trees)
+    fmt::print("  all that was in {} ({} names)\n", tree.path, tree.entries.size() - 1);
 }
 
 void PrintInside(const Manifest& manifest, const ProcessInfo& process) {
@@ -145,7 +154,7 @@ Result<int> Run(const GlobalOptions& global, const Flags& flags) {
   }
   PrintProcesses(manifest);
   PrintSharedMemory(manifest);
-  PrintFiles(manifest);
+  PrintFiles(manifest, flags.all);
   if (flags.all) {
     for (const ProcessInfo& process : manifest.processes) PrintInside(manifest, process);
   }

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "cli/files_option.h"
 #include "cli/output.h"
 #include "cli/progress_display.h"
 #include "cli/started_job.h"
@@ -21,6 +22,7 @@ Result<ResumeOptions> OptionsOf(const GlobalOptions& global, const SnapshotId& s
   if (flags.eager) options.memory = MemoryComes::kBefore;
   options.triggers = TRY(ParseTriggers(flags.triggers));
   options.keep = flags.keep;
+  options.file_trees = TRY(ParseFiles(flags.files));
   options.notices = PrintedNotices(global.quiet);
   return options;
 }
@@ -60,6 +62,8 @@ void AddResumeOptions(CLI::App& command, ResumeFlags& flags) {
   AddTriggerOptions(command, flags.triggers);
   command.add_option("-k,--keep", flags.keep, "Keep the newest COUNT snapshots; as before when not given")
       ->type_name("COUNT");
+  AddFilesOption(command, flags.files,
+                 "Have later snapshots hold this directory instead of those before; off");
   command.add_flag("-d,--detach", flags.detach,
                    "Return once it runs; its supervisor stays in the background");
   command.add_option("--pid-mode", flags.pid_mode, "The pids it had, or a pid namespace of its own")

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "cli/command_line.h"
 #include "cli/trigger_options.h"
@@ -15,6 +16,7 @@ namespace holdfast {
 struct ResumeFlags {
   TriggerFlags triggers;  // what is not given stays as it was
   std::optional<uint64_t> keep;
+  std::vector<std::string> files;
   std::string pid_mode = "same";
   bool keep_files = false;
   bool detach = false;

@@ -4,6 +4,7 @@
 
 #include "cli/command_line.h"
 #include "cli/commands.h"
+#include "cli/files_option.h"
 #include "cli/output.h"
 #include "cli/started_job.h"
 #include "cli/trigger_options.h"
@@ -18,6 +19,7 @@ struct Flags {
   std::string name;
   TriggerFlags triggers;
   uint64_t keep = 0;
+  std::vector<std::string> files;
   bool terminal = false;
   bool detach = false;
 };
@@ -32,6 +34,7 @@ Result<int> Run(const GlobalOptions& global, const Flags& flags) {
   options.command = global.job_command;
   options.triggers = Apply(TRY(ParseTriggers(flags.triggers)), {});
   options.keep = flags.keep;
+  options.file_trees = flags.files;
   options.terminal = flags.terminal;
   options.background = flags.detach;
   options.notices = PrintedNotices(global.quiet);
@@ -77,6 +80,9 @@ CommandText Text() {
            "at "
            "least. "
            "All of it is remembered: a resume goes on with it.",
+           "Files that the job has open for writing belong to its snapshots in any case: a restart puts them "
+           "back. With --files all that is in a directory does, whoever wrote it and whether it is open or "
+           "not: what was removed comes back, and what came later is removed. Mounts in it are left alone.",
            "With --deadline a SIGTERM is the notice that the machine will be taken away that much later. The "
            "job runs on while deltas are taken, each of which leaves less for the next. The last snapshot, "
            "after which the job is stopped, begins when a further delta would gain nothing or might not "
@@ -90,6 +96,8 @@ CommandText Text() {
                     "on a machine that fails twice a day and is taken away two minutes after a SIGTERM"},
                    {"holdfast run --every-dirty 2G --on-signal USR1 -- ./server",
                     "after each 2 GiB that it wrote, and when a scheduler asks for it"},
+                   {"holdfast run --files out --every 10m -- python3 train.py --output out",
+                    "with all that it has written to 'out'"},
                    {"holdfast run --tty -- python3", "an interactive program"}},
       .exit_codes = {{"0-255", "the job's own; 128+N when signal N killed it"},
                      {"75", "stopped after a last snapshot: 'holdfast resume NAME' goes on"}},
@@ -106,6 +114,8 @@ void AddRunCommand(CommandLine& line) {
   AddTriggerOptions(command, flags->triggers);
   command.add_option("-k,--keep", flags->keep, "Keep the newest COUNT snapshots, remove older ones")
       ->type_name("COUNT");
+  AddFilesOption(command, flags->files,
+                 "Have snapshots hold all that is in the directory; may be given more than once");
   command.add_flag("-t,--tty", flags->terminal, "Give the job a terminal of its own");
   command.add_flag("-d,--detach", flags->detach,
                    "Return once it runs; its supervisor stays in the background");

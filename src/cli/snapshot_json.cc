@@ -113,7 +113,12 @@ Json ManifestToJson(const Manifest& manifest, const SnapshotSummary& summary) {
                              {"uid", file.uid},
                              {"gid", file.gid},
                              {"append_only", file.append_only},
-                             {"content_kept", file.content_kept}});
+                             {"content_kept", file.content_kept},
+                             {"kept_by", file.kept_by}});
+  }
+  json["file_trees"] = Json::array();
+  for (const FileTree& tree : manifest.trees) {
+    json["file_trees"].push_back({{"path", tree.path}, {"names", tree.entries.size() - 1}});
   }
   json["images"] = Json::array();
   for (const ImageFile& image : manifest.images) {

@@ -48,7 +48,11 @@ void PrintStartedJob(const StartedJob& job, const GlobalOptions& global) {
 
 void PrintResumeNotice(const StartedJob& job) {
   PrintNotice(DescribeResume(job));
-  for (const std::string& sentence : job.files_put_back) PrintNotice("  put back: " + sentence);
+  constexpr size_t kShownMax = 20;
+  const size_t count = job.files_put_back.size();
+  for (size_t i = 0; i < count && i < kShownMax; ++i) PrintNotice("  put back: " + job.files_put_back[i]);
+  if (count > kShownMax)
+    PrintNotice(fmt::format("  put back: ... and {} more; --json lists them all", count - kShownMax));
 }
 
 }  // namespace holdfast

@@ -17,6 +17,7 @@
 #include "engine/precopy.h"
 #include "engine/snapshot_images.h"
 #include "linux/pidfd.h"
+#include "linux/proc.h"
 #include "memory/drain.h"
 #include "memory/known_pages.h"
 
@@ -24,6 +25,7 @@ namespace holdfast {
 namespace {
 
 constexpr const char* kBeganFact = "began-ms";
+constexpr const char* kBootFact = "boot-id";
 constexpr const char* kDeltasFact = "deltas-since-full";
 constexpr int kTwinEndMilliseconds = 100;
 
@@ -84,6 +86,12 @@ std::optional<Manifest> LoadParent(const Store& store, const CheckpointOptions& 
   if (!present) return std::nullopt;
   if (options.full_every > 0 && DeltasSinceFull(*present) + 1 >= options.full_every) return std::nullopt;
   return *std::move(present);
+}
+
+// By times alone files are known as those of a snapshot only while nothing can have been lost but with them.
+bool IsOfThisBoot(const Manifest& manifest, const std::string& boot) {
+  const auto fact = manifest.engine_facts.find(kBootFact);
+  return fact != manifest.engine_facts.end() && fact->second == boot;
 }
 
 struct Drained {
@@ -289,6 +297,7 @@ Result<Manifest> TakeSnapshot(Store& store, const CheckpointOptions& options) {
   const Stopwatch total;
   const CriuInstallation criu = TRY(FindCriu());
   Phase(options, "pre-flight");
+  TRY(RefuseTreesAround(store, options.file_trees));
   TRY(RefuseObstacles(options));
   JobTree tree = TRY(ExamineTree(options.root_pid));
   TRY(RefuseFullStore(store, options, tree));
@@ -304,12 +313,17 @@ Result<Manifest> TakeSnapshot(Store& store, const CheckpointOptions& options) {
   file_options.file_bytes_max = options.file_bytes_max;
   file_options.ignore_prefixes = {"/proc/", "/sys/"};
   file_options.began_ms = began_ms;
+  file_options.trees = options.file_trees;
+  const std::string boot = TRY(ReadFile("/proc/sys/kernel/random/boot_id"));
+  if (parent && IsOfThisBoot(*parent, boot)) file_options.parent = &*parent;
   const std::unique_ptr<FileCapture> files = TRY(FileCapture::Prepare(tree.pids, *pending, file_options));
 
   SharedMemoryCapture shared;
   const Manifest* base = parent ? &*parent : nullptr;
   const double rest_ms = ExpectRestMs(base, tree);
   PreCopied precopied = TRY(PreCopy(tree, base, rest_ms, shared, *pending, options));
+
+  TRY(files->Refresh(tree.pids));
 
   Phase(options, "freeze");
   FrozenJob job(options, tree, precopied, *pending, shared, *files, images, criu);
@@ -345,6 +359,7 @@ Result<Manifest> TakeSnapshot(Store& store, const CheckpointOptions& options) {
   manifest.images = TRY(StoreImages(images.path(), *pending, corrections.details));
   manifest.files = TRY(files->Finish());
   manifest.directories = files->directories();
+  manifest.trees = files->trees();
   manifest.warnings = files->warnings();
   manifest.warnings.insert(manifest.warnings.end(), captured.warnings.begin(), captured.warnings.end());
 
@@ -361,6 +376,7 @@ Result<Manifest> TakeSnapshot(Store& store, const CheckpointOptions& options) {
   RecordFacts(options, tree, captured.pipes, manifest);
   RecordTracking(precopied, manifest.engine_facts);
   manifest.engine_facts[kBeganFact] = std::to_string(began_ms);
+  manifest.engine_facts[kBootFact] = boot;
   manifest.figures.freeze_ms = captured.freeze_ms + precopied.stopped_ms;
   RecordFreeze(options, captured, precopied, rest_ms, manifest);
   manifest.figures.drain_ms = drain.ElapsedMs();

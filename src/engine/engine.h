@@ -62,7 +62,9 @@ struct CheckpointOptions {
   KeptTracking* tracking = nullptr;
   bool tcp_established = true;
   bool file_locks = true;
-  uint64_t file_bytes_max = 16ull << 30;  // of a file open for writing whose content is kept
+  uint64_t file_bytes_max = 16ull << 30;  // of a file whose content is kept
+  // Directories that belong to the snapshot with all that is in them: FileCaptureOptions::trees.
+  std::vector<std::string> file_trees;
   Progress* progress = nullptr;
 };
 
@@ -114,6 +116,9 @@ std::vector<ExternalResource> ExternalResources(const Manifest& manifest);
 
 // CheckpointOptions::began_ms of the job in this snapshot.
 int64_t BeganMs(const Manifest& manifest);
+
+// A store must not be in a snapshot of its own, nor a job's directory in its store. kUsage names the two.
+Result<void> RefuseTreesAround(const Store& store, const std::vector<std::string>& file_trees);
 
 // The engine facts of a job that has private files, a private network.
 inline constexpr const char* kPrivateFilesFact = "private-files";

@@ -5,7 +5,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <set>
+#include <string>
 
 #include "base/fd.h"
 #include "base/units.h"
@@ -50,14 +53,25 @@ Result<std::vector<FileState>> FilesToCopy(const std::vector<FileState>& files) 
   return copied;
 }
 
-Result<std::vector<BindMount>> MountsOf(const std::string& root, const std::string& directory,
-                                        const std::string& shared, std::vector<std::string>& made) {
+Result<std::vector<BindMount>> MountsOf(const std::string& root, const std::vector<FileTree>& trees,
+                                        const std::string& directory, const std::string& shared,
+                                        std::vector<std::string>& made) {
   std::vector<BindMount> mounts;
+  std::set<std::string> whole = {directory};
   std::error_code error;
+  for (const FileTree& tree : trees) {
+    if (!std::filesystem::is_directory(root + tree.path, error))
+      continue;  // one that is set aside by the user
+    if (std::filesystem::create_directories(tree.path, error))
+      made.push_back(tree.path + ": made, empty, for the job's own directory to be mounted over");
+    if (error) return FailErrno(error.value(), "cannot make " + tree.path);
+    mounts.push_back({root + tree.path, tree.path});
+    whole.insert(tree.path);
+  }
   auto entry = std::filesystem::recursive_directory_iterator(root, error);
   for (; !error && entry != std::filesystem::recursive_directory_iterator(); entry.increment(error)) {
     const std::string target = "/" + entry->path().lexically_relative(root).string();
-    if (target == directory) entry.disable_recursion_pending();
+    if (whole.contains(target)) entry.disable_recursion_pending();
     if (entry->is_symlink() || !entry->is_regular_file()) continue;
     if (TRY(MakePlaceholder(target)))
       made.push_back(target + ": made, empty, for the job's own file to be mounted over");

@@ -15,10 +15,12 @@ namespace holdfast {
 // that are there. kUnsupported: the snapshot does not hold the content of one.
 Result<std::vector<FileState>> FilesToCopy(const std::vector<FileState>& files);
 
-// One mount for each file below `root`, whose path there is its path in the job. What is not there to be
-// mounted over is made, empty; `made` tells of it. Of `directory` (which others clear away when they like)
-// the job sees instead what is below `root`, and `shared` in it, which it must be able to name.
-Result<std::vector<BindMount>> MountsOf(const std::string& root, const std::string& directory,
-                                        const std::string& shared, std::vector<std::string>& made);
+// One mount for each of `trees` below `root` and for each other file, whose path there is its path in the
+// job. What is not there to be mounted over is made, empty; `made` tells of it. Of `directory` (which others
+// clear away when they like) the job sees instead what is below `root`, and `shared` in it, which it must be
+// able to name.
+Result<std::vector<BindMount>> MountsOf(const std::string& root, const std::vector<FileTree>& trees,
+                                        const std::string& directory, const std::string& shared,
+                                        std::vector<std::string>& made);
 
 }  // namespace holdfast

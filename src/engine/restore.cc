@@ -364,10 +364,14 @@ class Restart {
 };
 
 Result<std::vector<std::string>> PutBack(const Manifest& manifest, const BlockReader& blocks,
-                                         const RestoreOptions& options) {
+                                         const RestoreOptions& options, const Store& store) {
+  std::vector<std::string> trees;
+  for (const FileTree& tree : manifest.trees) trees.push_back(tree.path);
+  TRY(RefuseTreesAround(store, trees));
   const bool own = !options.private_files.empty();
   const std::vector<FileState> files = own ? TRY(FilesToCopy(manifest.files)) : manifest.files;
-  return PutFilesBack(files, manifest.directories, blocks, options.private_files, options.progress);
+  return PutFilesBack(files, manifest.directories, manifest.trees, blocks, options.private_files,
+                      options.progress);
 }
 
 }  // namespace
@@ -384,14 +388,14 @@ Result<RestoreReport> Restore(const Store& store, const Manifest& manifest, cons
   const RebuiltImages rebuilt = TRY(RebuildImages(images.path(), manifest, *blocks));
   std::vector<std::string> files_put_back;
   Phase(options, "files");
-  if (!options.keep_files) files_put_back = TRY(PutBack(manifest, *blocks, options));
+  if (!options.keep_files) files_put_back = TRY(PutBack(manifest, *blocks, options, store));
   if (manifest.engine_facts.contains("tcp-established") && !options.private_network) {
     TRY(EndLeftConnections(manifest, *blocks));
   }
   std::vector<BindMount> mounts;
   if (!options.private_files.empty()) {
-    mounts =
-        TRY(MountsOf(options.private_files, options.jobs_directory, options.job_directory, files_put_back));
+    mounts = TRY(MountsOf(options.private_files, manifest.trees, options.jobs_directory,
+                          options.job_directory, files_put_back));
   }
   if (!options.fill_record.empty()) std::filesystem::remove(options.fill_record);
   std::optional<std::vector<IpAddress>> network;

@@ -4,9 +4,11 @@
 // What decides at the freeze:
 //   append-only          -> the size; its bytes below that size do not change any more, Finish reads them
 //   settled, times equal -> what Prepare stored
+//   large, can reflink   -> a reflink, which Finish compares and reads
 //   all else             -> read and compared by hash; blocks that differ are kept in memory
 // "Settled": on a local file system, and last changed so long before Prepare that no write can have been
-// under way. A file mapped shared and writable is always compared. There is no way to drop content silently:
+// under way; or known not to have changed since the parent snapshot; or, in a tree, open for nobody to write.
+// A file mapped shared and writable is always compared. There is no way to drop content silently:
 // what does not fit into memory fails the checkpoint, and the job runs on.
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -16,43 +18,28 @@
 #include <algorithm>
 #include <cerrno>
 #include <map>
-#include <mutex>
 #include <set>
 #include <system_error>
 #include <utility>
 
 #include "base/clock.h"
 #include "base/parallel.h"
+#include "base/paths.h"
 #include "base/units.h"
-#include "files/descriptor_limit.h"
+#include "files/capture.h"
 #include "files/directories.h"
-#include "files/file_blocks.h"
-#include "files/files.h"
-#include "files/found_files.h"
-#include "files/kept_bytes.h"
+#include "files/file_times.h"
+#include "files/reflink.h"
 #include "files/sidecars.h"
 #include "files/sqlite_files.h"
-#include "files/tracked_file.h"
 #include "linux/cgroup.h"
+#include "linux/proc.h"
 
 namespace holdfast {
 
 namespace {
 
 constexpr double kLongComparisonMs = 50;
-
-// A block as it was at the freeze: stored already, or kept.
-struct FrozenBlock {
-  uint32_t index = kZeroBlock;
-  const std::byte* kept = nullptr;
-};
-
-struct FrozenFile {
-  TrackedFile* tracked = nullptr;
-  FileState state;
-  bool read_later = false;  // append-only: Finish reads it
-  std::vector<FrozenBlock> blocks;
-};
 
 // What may be kept in memory without starving anybody else.
 uint64_t KeptBytesMax() {
@@ -61,49 +48,29 @@ uint64_t KeptBytesMax() {
   return available / 4 * 3;
 }
 
-class Capture final : public FileCapture {
- public:
-  Capture(PendingSnapshot& pending, FileCaptureOptions options)
-      : pending_(pending), options_(std::move(options)) {}
-
-  Result<void> PrepareRunning(const std::vector<pid_t>& pids);
-  Result<void> CaptureFrozen(const std::vector<pid_t>& pids) override;
-  Result<std::vector<FileState>> Finish() override;
-  const std::vector<DirectoryState>& directories() const override { return directories_; }
-  const std::vector<std::string>& warnings() const override { return warnings_; }
-
- private:
-  bool IsKept(const TrackedFile& file, uint64_t bytes) const {
-    return file.fd.valid() && bytes <= options_.file_bytes_max;
+std::set<FileKey> WrittenOf(const FoundFiles& found) {
+  std::set<FileKey> written;
+  for (const FoundFile& file : found.files) {
+    if (!file.read_only) written.insert(file.key);
   }
-  Result<void> StoreRange(const BlockRange& range, std::vector<TrackedFile*>& files);
-  Result<void> Look(const FoundFile& found);
-  Result<void> LookAt(TrackedFile& file, bool was_append_only, bool was_mapped);
-  Result<void> LookForSidecars();
-  Result<void> Compare();
-  Result<void> CompareRange(const BlockRange& range);
-  Result<void> StoreKept();
-  Result<void> StoreAppended();
-  Result<void> StoreAppendedRange(const BlockRange& range, std::set<std::string>& overwritten,
-                                  std::mutex& mutex);
-  Error TooMuchToKeep(const std::string& path) const;
-  void NoteUnreadable(FrozenFile& file);
-  void WarnOfContentNotKept(const FrozenFile& file);
+  return written;
+}
 
-  PendingSnapshot& pending_;
-  FileCaptureOptions options_;
-  RaisedDescriptorLimit descriptor_limit_;
-  std::map<FileKey, TrackedFile> tracked_;
-  std::vector<FrozenFile> frozen_;
-  std::vector<BlockRange> to_compare_;
-  KeptBytes kept_;
-  std::mutex unreadable_mutex_;
-  std::vector<DirectoryState> directories_;
-  std::vector<std::string> warnings_;
-};
+}  // namespace
+
+// Of processes that have been started since, too: they may be writing to a file already.
+Result<FoundFiles> Capture::FindRunning(std::vector<pid_t> pids) const {
+  if (const Result<std::vector<pid_t>> now = ReadTree(pids.front())) {
+    pids.insert(pids.end(), now->begin(), now->end());
+  }
+  std::sort(pids.begin(), pids.end());
+  pids.erase(std::unique(pids.begin(), pids.end()), pids.end());
+  return FindFiles(pids, options_.ignore_prefixes, options_.began_ms);
+}
 
 Result<void> Capture::PrepareRunning(const std::vector<pid_t>& pids) {
-  const FoundFiles found = TRY(FindFiles(pids, options_.ignore_prefixes, options_.began_ms));
+  const int64_t began_ns = RealTimeNs();
+  const FoundFiles found = TRY(FindRunning(pids));
   std::vector<TrackedFile*> files;
   std::vector<BlockRange> ranges;
   uint64_t changing_bytes = 0;
@@ -112,44 +79,53 @@ Result<void> Capture::PrepareRunning(const std::vector<pid_t>& pids) {
     if (!opened) continue;
     TrackedFile& file = tracked_.insert_or_assign(one.key, std::move(*opened)).first->second;
     if (!IsKept(file, file.times.bytes)) continue;
+    if (!one.append_only && !one.read_only && file.times.bytes >= options_.reflink_bytes_min) {
+      file.copy = MakeReflinkPlace(file.fd.get(), one.pid, one.path);
+    }
+    if (!one.append_only && !file.copy.valid()) changing_bytes += file.times.bytes;
+    if (TRY(parent_.TakeOver(file))) {
+      file.settled = true;
+      continue;
+    }
     file.stored.resize(FileBlockCount(file.times.bytes));
     AppendBlockRanges(files.size(), file.times.bytes, ranges);
     files.push_back(&file);
-    if (!one.append_only) changing_bytes += file.times.bytes;
   }
-  TRY(ParallelFor(ranges.size(), [&](size_t i) { return StoreRange(ranges[i], files); }));
+  TRY(ParallelFor(ranges.size(),
+                  [&](size_t i) { return StoreBlocks(pending_, *files[ranges[i].file], ranges[i]); }));
+  TRY(trees_.StoreRunning(pids.front(), WrittenOf(found), began_ns));
   kept_.Prepare(changing_bytes);
   return {};
 }
 
-Result<void> Capture::StoreRange(const BlockRange& range, std::vector<TrackedFile*>& files) {
-  TrackedFile& file = *files[range.file];
-  // Shorter by now, or not readable after all: the frozen pass sees to it.
-  TRY(ReadFileBlocks(file.fd.get(), file.times.bytes, range,
-                     [&](uint64_t number, std::span<const std::byte> bytes) -> Result<void> {
-                       StoredBlock block;
-                       block.bytes = FileBlockBytes(file.times.bytes, number);
-                       if (!bytes.empty()) {
-                         block.hash = HashBytes128(bytes);
-                         block.index = TRY(pending_.AppendBlock(bytes));
-                       }
-                       file.stored[number] = block;
-                       return {};
-                     }));
-  return {};
+Result<void> Capture::Refresh(const std::vector<pid_t>& pids) {
+  for (const auto& [key, file] : tracked_) {
+    if (file.copy.valid()) WriteDirtyPages(file.fd.get());
+  }
+  if (options_.trees.empty()) return {};
+  const int64_t began_ns = RealTimeNs();
+  const FoundFiles found = TRY(FindRunning(pids));
+  return trees_.StoreRunning(pids.front(), WrittenOf(found), began_ns);
 }
 
 Result<void> Capture::CaptureFrozen(const std::vector<pid_t>& pids) {
   const Stopwatch watch;
+  frozen_ns_ = RealTimeNs();
   kept_.SetLimit(KeptBytesMax());
   FoundFiles found = TRY(FindFiles(pids, options_.ignore_prefixes, options_.began_ms));
   warnings_ = std::move(found.warnings);
   frozen_.reserve(found.files.size());
   for (const FoundFile& file : found.files) TRY(Look(file));
+  TRY(LookAtTrees(pids.front()));
   TRY(LookForSidecars());
   std::vector<SeenPath> paths;
   paths.reserve(frozen_.size());
-  for (const FrozenFile& file : frozen_) paths.push_back({file.tracked->found.pid, file.state.path});
+  for (const FrozenFile& file : frozen_) {
+    if (!IsInTree(file.state.path)) paths.push_back({file.tracked->found.pid, file.state.path});
+  }
+  for (const WalkedTree& tree : trees_.walked()) {
+    if (tree.there) paths.push_back({pids.front(), tree.path});  // what is in it has its own directories
+  }
   directories_ = FindDirectories(pids, paths);
   TRY(Compare());
   if (watch.ElapsedMs() > kLongComparisonMs && !to_compare_.empty()) {
@@ -162,12 +138,22 @@ Result<void> Capture::CaptureFrozen(const std::vector<pid_t>& pids) {
   return {};
 }
 
+bool Capture::IsInTree(const std::string& path) const {
+  return std::any_of(options_.trees.begin(), options_.trees.end(),
+                     [&](const std::string& tree) { return IsWithin(path, tree); });
+}
+
 Result<void> Capture::Look(const FoundFile& found) {
   auto entry = tracked_.find(found.key);
   if (entry == tracked_.end()) {
     std::optional<TrackedFile> opened = TRY(TrackFile(found, options_.settled_after_seconds));
     if (!opened) return {};
     entry = tracked_.emplace(found.key, std::move(*opened)).first;
+    if (const TrackedFile* const stored = trees_.Find(found.key)) {  // closed when it was stored
+      entry->second.times = stored->times;
+      entry->second.settled = stored->settled;
+      entry->second.stored = stored->stored;
+    }
   }
   TrackedFile& file = entry->second;
   const bool was_append_only = file.found.append_only;
@@ -193,21 +179,35 @@ Result<void> Capture::LookAt(TrackedFile& file, bool was_append_only, bool was_m
   frozen.state.mtime_ns = times.mtime_ns;
   frozen.state.append_only = found.append_only;
   frozen.state.only_if_missing = found.read_only;
+  frozen.state.device = found.key.device;
+  frozen.state.inode = found.key.inode;
+  frozen.state.ctime_ns = times.ctime_ns;
+  frozen.mapped = found.mapped;
   frozen.state.content_kept = IsKept(file, times.bytes);
   if (!frozen.state.content_kept) return {};
 
   frozen.blocks.resize(FileBlockCount(times.bytes));
   if (found.append_only && was_append_only) {
-    frozen.read_later = true;
+    frozen.read_later = file.fd.get();
+    frozen.state.kept_by = "appended to";
   } else if ((file.settled || found.read_only) && times == file.times && !found.mapped && !was_mapped &&
-             file.stored.size() == frozen.blocks.size() &&
-             std::all_of(file.stored.begin(), file.stored.end(),
-                         [](const StoredBlock& block) { return block.bytes != 0; })) {
-    for (size_t i = 0; i < frozen.blocks.size(); ++i) frozen.blocks[i].index = file.stored[i].index;
+             file.IsWhollyStored()) {
+    TakeStored(frozen);
+  } else if (file.copy.valid() && times.bytes >= options_.reflink_bytes_min &&
+             Reflink(file.fd.get(), file.copy)) {
+    frozen.read_later = file.copy.get();
+    frozen.state.kept_by = "reflink";
   } else {
     AppendBlockRanges(frozen_.size() - 1, times.bytes, to_compare_);
+    frozen.state.kept_by = "changed blocks";
   }
   return {};
+}
+
+void Capture::TakeStored(FrozenFile& frozen) const {
+  frozen.blocks.resize(FileBlockCount(frozen.state.bytes));
+  for (size_t i = 0; i < frozen.blocks.size(); ++i) frozen.blocks[i].index = frozen.tracked->stored[i].index;
+  frozen.state.kept_by = "unchanged";
 }
 
 // A journal that exists but is not open belongs to its database. Known at the freeze, one that is there at
@@ -218,12 +218,13 @@ Result<void> Capture::LookForSidecars() {
   const size_t files = frozen_.size();
   for (size_t i = 0; i < files; ++i) {
     const TrackedFile& database = *frozen_[i].tracked;
+    if (IsInTree(frozen_[i].state.path)) continue;  // and so are they
     if (!database.fd.valid() || !IsSqliteDatabase(database.fd.get())) continue;
     for (const std::string_view suffix : kSqliteSuffixes) {
       FoundFile found;
       found.path = frozen_[i].state.path + std::string(suffix);
       if (known.contains(found.path)) continue;
-      std::optional<TrackedFile> sidecar = TRY(TrackSidecar(database.found.pid, found.path));
+      std::optional<TrackedFile> sidecar = TRY(TrackByName(database.found.pid, found.path));
       if (!sidecar) continue;
       TrackedFile& kept = tracked_.insert_or_assign(sidecar->found.key, std::move(*sidecar)).first->second;
       TRY(LookAt(kept, false, false));
@@ -271,105 +272,6 @@ void Capture::NoteUnreadable(FrozenFile& file) {
   const std::lock_guard lock(unreadable_mutex_);
   file.tracked->unreadable = std::generic_category().message(error_number);
 }
-
-Result<std::vector<FileState>> Capture::Finish() {
-  TRY(StoreKept());
-  TRY(StoreAppended());
-  std::vector<FileState> states;
-  for (FrozenFile& file : frozen_) {
-    file.state.content_kept = file.state.content_kept && file.tracked->unreadable.empty();
-    if (file.state.content_kept) {
-      file.state.content.bytes = file.state.bytes;
-      for (const FrozenBlock& block : file.blocks) file.state.content.blocks.push_back(block.index);
-    } else {
-      WarnOfContentNotKept(file);
-    }
-    states.push_back(std::move(file.state));
-  }
-  frozen_.clear();
-  tracked_.clear();
-  std::sort(states.begin(), states.end(),
-            [](const FileState& a, const FileState& b) { return a.path < b.path; });
-  return states;
-}
-
-Result<void> Capture::StoreKept() {
-  std::vector<std::pair<FrozenBlock*, uint32_t>> blocks;
-  for (FrozenFile& file : frozen_) {
-    for (uint64_t number = 0; number < file.blocks.size(); ++number) {
-      if (file.blocks[number].kept == nullptr) continue;
-      blocks.emplace_back(&file.blocks[number], FileBlockBytes(file.state.bytes, number));
-    }
-  }
-  TRY(ParallelFor(blocks.size(), [&](size_t i) -> Result<void> {
-    auto [block, bytes] = blocks[i];
-    block->index = TRY(pending_.AppendBlock({std::exchange(block->kept, nullptr), bytes}));
-    return {};
-  }));
-  kept_.Clear();
-  return {};
-}
-
-Result<void> Capture::StoreAppended() {
-  std::vector<BlockRange> ranges;
-  for (size_t i = 0; i < frozen_.size(); ++i) {
-    if (frozen_[i].read_later) AppendBlockRanges(i, frozen_[i].state.bytes, ranges);
-  }
-  std::set<std::string> overwritten;
-  std::mutex mutex;
-  TRY(ParallelFor(ranges.size(),
-                  [&](size_t i) { return StoreAppendedRange(ranges[i], overwritten, mutex); }));
-  for (const FrozenFile& file : frozen_) {
-    struct stat status {};
-    if (!file.read_later) continue;
-    if (::fstat(file.tracked->fd.get(), &status) != 0) return FailErrno("cannot look at " + file.state.path);
-    if (static_cast<uint64_t>(status.st_size) < file.state.bytes) {
-      // Before the size was looked at, so what was read may be holes. Another try may be luckier.
-      return Fail(ErrorKind::kBusy, file.state.path + " was truncated while it was being stored");
-    }
-  }
-  for (const std::string& path : overwritten) {
-    warnings_.push_back(path +
-                        " was rewritten in place although the job has it open for appending only; its "
-                        "content may be of shortly after the snapshot");
-  }
-  return {};
-}
-
-Result<void> Capture::StoreAppendedRange(const BlockRange& range, std::set<std::string>& overwritten,
-                                         std::mutex& mutex) {
-  FrozenFile& file = frozen_[range.file];
-  const std::vector<StoredBlock>& stored = file.tracked->stored;
-  const ReadEnd end =
-      TRY(ReadFileBlocks(file.tracked->fd.get(), file.state.bytes, range,
-                         [&](uint64_t number, std::span<const std::byte> bytes) -> Result<void> {
-                           FrozenBlock& block = file.blocks[number];
-                           if (file.tracked->IsStored(number, file.state.bytes, bytes)) {
-                             block.index = stored[number].index;
-                             return {};
-                           }
-                           if (number < stored.size() && stored[number].bytes == kFileBlockBytes) {
-                             const std::lock_guard lock(mutex);
-                             overwritten.insert(file.state.path);
-                           }
-                           if (!bytes.empty()) block.index = TRY(pending_.AppendBlock(bytes));
-                           return {};
-                         }));
-  if (end == ReadEnd::kUnreadable) NoteUnreadable(file);
-  return {};
-}
-
-void Capture::WarnOfContentNotKept(const FrozenFile& file) {
-  if (!file.tracked->unreadable.empty()) {
-    warnings_.push_back(
-        fmt::format("the content of {} is not kept: {}", file.state.path, file.tracked->unreadable));
-  } else {
-    warnings_.push_back(fmt::format("the content of {} is not kept: it has {}, more than {}", file.state.path,
-                                    FormatBytes(file.state.bytes), FormatBytes(options_.file_bytes_max)));
-  }
-}
-
-}  // namespace
 
 Result<std::unique_ptr<FileCapture>> FileCapture::Prepare(const std::vector<pid_t>& pids,
                                                           PendingSnapshot& pending,

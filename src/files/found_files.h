@@ -7,7 +7,9 @@
 #include <sys/types.h>
 
 #include <compare>
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -19,6 +21,11 @@ struct FileKey {
   uint64_t device = 0;
   uint64_t inode = 0;
   auto operator<=>(const FileKey&) const = default;
+};
+struct FileKeyHash {
+  size_t operator()(const FileKey& key) const {
+    return std::hash<uint64_t>{}(key.device ^ (key.inode * 0x9e3779b97f4a7c15));
+  }
 };
 
 struct FoundFile {

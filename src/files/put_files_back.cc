@@ -19,31 +19,22 @@
 #include <set>
 #include <vector>
 
+#include "base/page.h"
 #include "base/parallel.h"
+#include "base/paths.h"
 #include "base/units.h"
 #include "files/descriptor_limit.h"
 #include "files/directories.h"
 #include "files/file_blocks.h"
+#include "files/file_times.h"
 #include "files/files.h"
 #include "files/sidecars.h"
 #include "files/sqlite_files.h"
+#include "files/tree_return.h"
 
 namespace holdfast {
 
 namespace {
-
-constexpr int64_t kNanosecondsPerSecond = 1'000'000'000;
-
-timespec TimespecOf(int64_t ns) {
-  timespec time{};
-  time.tv_sec = ns / kNanosecondsPerSecond;
-  time.tv_nsec = ns % kNanosecondsPerSecond;
-  if (time.tv_nsec < 0) {  // before 1970
-    time.tv_nsec += kNanosecondsPerSecond;
-    --time.tv_sec;
-  }
-  return time;
-}
 
 // A file on its way back.
 struct Return {
@@ -59,9 +50,10 @@ struct Return {
 
 class Putter {
  public:
-  Putter(const std::vector<DirectoryState>& directories, const BlockReader& blocks, const std::string& root,
-         Progress* progress)
+  Putter(const std::vector<DirectoryState>& directories, const std::vector<FileTree>& trees,
+         const BlockReader& blocks, const std::string& root, Progress* progress)
       : directories_(directories),
+        file_trees_(trees),
         blocks_(blocks),
         root_path_(root.empty() ? "/" : root),
         progress_(progress) {}
@@ -69,6 +61,8 @@ class Putter {
   Result<std::vector<std::string>> Run(const std::vector<FileState>& files);
 
  private:
+  bool IsInTree(const std::string& path) const;
+  Result<void> PutOpenBack();
   Result<void> Open(const FileState& state);
   Result<void> CheckNotKept(const Return& file) const;
   Result<void> Create(Return& file);
@@ -76,18 +70,21 @@ class Putter {
   Result<void> RestoreRange(const BlockRange& range);
   Result<void> RestoreBlock(Return& file, uint64_t number, std::span<const std::byte> on_disk,
                             std::span<std::byte> wanted);
+  Result<void> Write(const Return& file, uint64_t offset, std::span<const std::byte> bytes) const;
+  Result<void> WriteIntoHole(const Return& file, uint64_t offset, std::span<const std::byte> bytes) const;
   Result<void> RestoreAttributes(Return& file);
   Result<void> RemoveSidecars(const Return& file);
   Error Refused(const std::string& path, int error_number) const;
   void Describe(const Return& file);
 
   const std::vector<DirectoryState>& directories_;
+  const std::vector<FileTree>& file_trees_;
   const BlockReader& blocks_;
   std::string root_path_;
   Progress* progress_;
   RaisedDescriptorLimit descriptor_limit_;
   Fd root_;
-  std::vector<std::unique_ptr<Return>> returns_;
+  std::vector<std::unique_ptr<Return>> returns_;  // those that are open
   std::set<std::string> paths_;
   std::atomic<uint64_t> bytes_done_{0};
   std::vector<std::string> sentences_;
@@ -96,12 +93,36 @@ class Putter {
 Result<std::vector<std::string>> Putter::Run(const std::vector<FileState>& files) {
   root_.Reset(::open(root_path_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!root_.valid()) return FailErrno("cannot open " + root_path_);
+  std::vector<TreeReturn> trees;
+  for (const FileTree& tree : file_trees_) TRY(trees.emplace_back(tree, root_, sentences_).Check());
+  std::vector<const FileState*> in_trees;
   for (const FileState& state : files) {
     paths_.insert(state.path);
-    TRY(Open(state));
+    if (IsInTree(state.path)) {
+      in_trees.push_back(&state);
+    } else {
+      TRY(Open(state));
+    }
   }
   sentences_ = TRY(MakeMissingDirectories(root_, directories_));
+  for (TreeReturn& tree : trees) TRY(tree.PutNames());
+  TRY(PutOpenBack());
+  // Those in trees may be many, and what stands in their way is gone: some at a time.
+  constexpr size_t kFilesOpenMax = 512;
+  for (size_t i = 0; i < in_trees.size(); ++i) {
+    TRY(Open(*in_trees[i]));
+    if (returns_.size() >= kFilesOpenMax || i + 1 == in_trees.size()) TRY(PutOpenBack());
+  }
+  for (TreeReturn& tree : trees) TRY(tree.Complete());
+  return std::move(sentences_);
+}
 
+bool Putter::IsInTree(const std::string& path) const {
+  return std::any_of(file_trees_.begin(), file_trees_.end(),
+                     [&](const FileTree& tree) { return IsWithin(path, tree.path); });
+}
+
+Result<void> Putter::PutOpenBack() {
   std::vector<BlockRange> ranges;
   for (size_t i = 0; i < returns_.size(); ++i) {
     Return& file = *returns_[i];
@@ -115,7 +136,8 @@ Result<std::vector<std::string>> Putter::Run(const std::vector<FileState>& files
     TRY(RestoreAttributes(*file));
     Describe(*file);
   }
-  return std::move(sentences_);
+  returns_.clear();
+  return {};
 }
 
 Error Putter::Refused(const std::string& path, int error_number) const {
@@ -235,17 +257,38 @@ Result<void> Putter::RestoreBlock(Return& file, uint64_t number, std::span<const
   if (!same) {
     if (!file.writable) return Refused(state.path, file.write_error);
     const uint64_t offset = number * kFileBlockBytes;
-    for (size_t done = 0; done < wanted.size();) {
-      const ssize_t put = ::pwrite(file.fd.get(), wanted.data() + done, wanted.size() - done,
-                                   static_cast<off_t>(offset + done));
-      if (put < 0 && errno == EINTR) continue;
-      if (put < 0) return Refused(state.path, errno);
-      done += static_cast<size_t>(put);
+    if (on_disk.empty()) {
+      TRY(WriteIntoHole(file, offset, wanted));
+    } else {
+      TRY(Write(file, offset, wanted));
     }
     file.bytes_written += wanted.size();
   }
   const uint64_t done = bytes_done_ += wanted.size();
   if (progress_ != nullptr) progress_->Advance(done);
+  return {};
+}
+
+Result<void> Putter::Write(const Return& file, uint64_t offset, std::span<const std::byte> bytes) const {
+  while (!bytes.empty()) {
+    const ssize_t put = ::pwrite(file.fd.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) return Refused(file.state->path, errno);
+    offset += static_cast<uint64_t>(put);
+    bytes = bytes.subspan(static_cast<size_t>(put));
+  }
+  return {};
+}
+
+// Leaves as much of it a hole as was one, by pages.
+Result<void> Putter::WriteIntoHole(const Return& file, uint64_t offset,
+                                   std::span<const std::byte> bytes) const {
+  while (!bytes.empty()) {
+    const size_t page = std::min<size_t>(bytes.size(), kPageBytes);
+    if (!IsAllZeros(bytes.first(page))) TRY(Write(file, offset, bytes.first(page)));
+    offset += page;
+    bytes = bytes.subspan(page);
+  }
   return {};
 }
 
@@ -264,7 +307,7 @@ Result<void> Putter::RestoreAttributes(Return& file) {
     file.done.push_back(fmt::format("mode {:04o}", state.mode));
   }
   const timespec mtime = TimespecOf(state.mtime_ns);
-  if (status.st_mtim.tv_sec == mtime.tv_sec && status.st_mtim.tv_nsec == mtime.tv_nsec) return {};
+  if (IsSameTime(status.st_mtim, mtime)) return {};
   // Content that was not kept may be newer than its time would say.
   if (!state.content_kept) return {};
   const timespec times[2] = {{0, UTIME_OMIT}, mtime};
@@ -314,16 +357,15 @@ void Putter::Describe(const Return& file) {
   }
   if (done.empty()) return;
   sentences_.push_back(fmt::format("{}: {}", state.path, fmt::join(done, ", ")));
-  if (progress_ != nullptr) progress_->Note(sentences_.back());
 }
 
 }  // namespace
 
 Result<std::vector<std::string>> PutFilesBack(const std::vector<FileState>& files,
                                               const std::vector<DirectoryState>& directories,
-                                              const BlockReader& blocks, const std::string& root,
-                                              Progress* progress) {
-  return Putter(directories, blocks, root, progress).Run(files);
+                                              const std::vector<FileTree>& trees, const BlockReader& blocks,
+                                              const std::string& root, Progress* progress) {
+  return Putter(directories, trees, blocks, root, progress).Run(files);
 }
 
 }  // namespace holdfast

@@ -21,7 +21,7 @@ int OpenWithoutLinks(int root, const std::string& path, int flags, unsigned mode
       ::syscall(SYS_openat2, root, relative.empty() ? "." : relative.c_str(), &how, sizeof(how)));
 }
 
-Result<std::optional<TrackedFile>> TrackSidecar(pid_t pid, const std::string& path) {
+Result<std::optional<TrackedFile>> TrackByName(pid_t pid, const std::string& path) {
   const std::string root_path = fmt::format("/proc/{}/root", pid);
   const Fd root(::open(root_path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!root.valid()) return FailErrno("cannot open " + root_path);
@@ -33,7 +33,6 @@ Result<std::optional<TrackedFile>> TrackSidecar(pid_t pid, const std::string& pa
   found.path = path;
   found.pid = pid;
   found.link = fmt::format("/proc/self/fd/{}", place.get());
-  // It was not there at Prepare: nothing to be settled about.
   return TrackFile(found, std::numeric_limits<double>::infinity());
 }
 

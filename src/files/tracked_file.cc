@@ -11,16 +11,11 @@
 #include <system_error>
 
 #include "files/file_blocks.h"
+#include "files/file_times.h"
 
 namespace holdfast {
 
 namespace {
-
-constexpr int64_t kNanosecondsPerSecond = 1'000'000'000;
-
-int64_t Nanoseconds(const timespec& time) {
-  return int64_t{time.tv_sec} * kNanosecondsPerSecond + time.tv_nsec;
-}
 
 constexpr uint32_t kXfsMagic = 0x58465342;
 constexpr uint32_t kF2fsMagic = 0xF2F52010;
@@ -50,6 +45,11 @@ bool MeansNoDescriptorsLeft(int error_number) {
 
 FileTimes TimesOf(const struct stat& status) {
   return {static_cast<uint64_t>(status.st_size), Nanoseconds(status.st_mtim), Nanoseconds(status.st_ctim)};
+}
+
+bool TrackedFile::IsWhollyStored() const {
+  return stored.size() == FileBlockCount(times.bytes) &&
+         std::all_of(stored.begin(), stored.end(), [](const StoredBlock& block) { return block.bytes != 0; });
 }
 
 bool TrackedFile::IsStored(uint64_t number, uint64_t file_bytes, std::span<const std::byte> bytes) const {
@@ -82,10 +82,9 @@ Result<std::optional<TrackedFile>> TrackFile(const FoundFile& found, double sett
   const auto type = static_cast<uint32_t>(file_system.f_type);
   if (!S_ISREG(status.st_mode) || IsPseudo(type)) return std::nullopt;
   file.times = TimesOf(status);
-  timespec now{};
-  ::clock_gettime(CLOCK_REALTIME, &now);
-  const int64_t age_ns = Nanoseconds(now) - file.times.ctime_ns;
-  file.settled = TimesTellWrites(type) && static_cast<double>(age_ns) > settled_after_seconds * 1e9;
+  const int64_t age_ns = RealTimeNs() - file.times.ctime_ns;
+  file.times_tell = TimesTellWrites(type);
+  file.settled = file.times_tell && static_cast<double>(age_ns) > settled_after_seconds * 1e9;
   return file;
 }
 

@@ -35,9 +35,14 @@ struct TrackedFile {
   FoundFile found;  // as last seen
   Fd fd;            // invalid: cannot be read, and `unreadable` says why
   std::string unreadable;
-  FileTimes times;       // before Prepare read it
-  bool settled = false;  // unchanged times mean unchanged content
+  FileTimes times;          // before Prepare read it
+  bool times_tell = false;  // of this file system: no write without a change of times
+  bool settled = false;     // unchanged times mean unchanged content
+  Fd copy;  // of a file that can be reflinked and is worth it: where to, in the same file system, without a
+            // name
   std::vector<StoredBlock> stored;
+
+  bool IsWhollyStored() const;
 
   // Whether block `number` of a file of `file_bytes` bytes, found with these bytes (none: a hole), is what
   // Prepare stored.

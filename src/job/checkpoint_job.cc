@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "job/checkpoint_target.h"
+#include "job/file_trees.h"
 #include "job/filling.h"
 #include "job/job_book.h"
 #include "job/notes_watch.h"
@@ -67,6 +68,7 @@ CheckpointOptions EngineOptions(const CheckpointRequest& request, const JobRecor
   options.ask_frozen = [notes = std::make_shared<NotesWatch>(directory)] { return notes->Now(); };
   options.private_files = record.private_files;
   options.private_network = record.private_network;
+  options.file_trees = record.file_trees;
   options.stop_job = request.stop;
   options.full_every = request.full_every;
   options.capture = request.capture;
@@ -91,10 +93,11 @@ Result<JobCheckpoint> CheckpointJob(Store& store, const CheckpointRequest& reque
   TRY(RequireRoot("a checkpoint"));
   const Stopwatch waited;
   const StoreLock lock = TRY(WaitForJobLock(store, name, request.progress));
-  const JobRecord record = TRY(FindTarget(book, request));  // as it is now that nobody changes it
+  JobRecord record = TRY(FindTarget(book, request));  // as it is now that nobody changes it
   const std::filesystem::path directory = book.DirectoryOf(record.name);
   const Result<JobRecord> written = book.Load(record.name);
   const bool known = written.has_value();
+  if (request.file_trees) record.file_trees = TRY(FindFileTrees(*request.file_trees, store));
   if (known && written->job == record.job) TRY(WaitUntilFilled(directory, record.name, request.progress));
   const double waited_ms = waited.ElapsedMs();
   CheckpointOptions options = EngineOptions(request, record, directory);
@@ -120,8 +123,10 @@ Result<JobCheckpoint> CheckpointJob(Store& store, const CheckpointRequest& reque
     TRY(stop->Fulfil(manifest->id.ToString()));
     WaitForEnd(record.job);
   }
-  if (known && written->job != record.job)
-    TRY(book.Save(record));  // from now on the name stands for this tree
+  // From now on the name stands for this tree, and its snapshots hold these directories.
+  if (known && (written->job != record.job || written->file_trees != record.file_trees)) {
+    TRY(book.Save(record));
+  }
   if (record.keep > 0) {
     if (const auto pruned = store.Prune(record.name, record.keep); !pruned) {
       manifest->warnings.push_back("old snapshots were not pruned: " + pruned.error().message);

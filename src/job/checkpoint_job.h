@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/progress.h"
 #include "base/result.h"
@@ -18,6 +19,8 @@ struct CheckpointRequest {
   std::string name;  // with a pid: what to call it, or empty
   pid_t pid = 0;     // 0: the job called `name`
   std::map<std::string, std::string> annotations;
+  // Directories that this and later snapshots hold; as before when not given.
+  std::optional<std::vector<std::string>> file_trees;
   bool stop = false;        // leave the job stopped, to be resumed
   uint64_t full_every = 0;  // CheckpointOptions::full_every
   CaptureWay capture = CaptureWay::kAuto;

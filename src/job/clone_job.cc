@@ -11,6 +11,7 @@
 #include <filesystem>
 
 #include "base/fd.h"
+#include "base/paths.h"
 #include "engine/engine.h"
 #include "job/checkpoint_target.h"
 #include "job/job_book.h"
@@ -62,9 +63,13 @@ class Clone {
       record.command = known->command;
       record.working_directory = known->working_directory;
       record.terminal = known->terminal;
+      record.file_trees = known->file_trees;
     } else if (const ProcessInfo* root = RootOf(original_)) {
       record.command = root->command_line;
       record.working_directory = root->working_directory;
+    }
+    if (!known) {
+      for (const FileTree& tree : original_.trees) record.file_trees.push_back(tree.path);
     }
     record.name = name_;
     record.began_ms = BeganMs(original_);
@@ -104,6 +109,13 @@ class Clone {
                       "--set-file: the job has {} open for writing: its content belongs to the snapshot",
                       path.string()))
           .WithHint("a file that the job opens anew, to read it, can be set");
+    }
+    for (const FileTree& tree : original_.trees) {
+      if (!IsWithin(path.string(), tree.path)) continue;
+      return Fail(ErrorKind::kUnsupported,
+                  fmt::format("--set-file: {} is in {}, which belongs to the snapshot", path.string(),
+                              tree.path))
+          .WithHint("a file beside the directories of --files can be set");
     }
     std::error_code error;
     fs::create_directories(Own(path).parent_path(), error);

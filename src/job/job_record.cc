@@ -118,6 +118,7 @@ std::string FormatJobRecord(const JobRecord& record) {
                {"merged_output", record.merged_output},
                {"private_files", record.private_files},
                {"private_network", record.private_network},
+               {"file_trees", record.file_trees},
                {"resumed_from", record.resumed_from},
                {"ending", nullptr}};
   if (record.ending) {
@@ -153,6 +154,7 @@ Result<JobRecord> ParseJobRecord(std::string_view text, const std::string& where
     record.merged_output = json.at("merged_output").get<bool>();
     record.private_files = json.value("private_files", false);
     record.private_network = json.value("private_network", false);
+    record.file_trees = json.value("file_trees", std::vector<std::string>());
     record.resumed_from = json.at("resumed_from").get<std::string>();
     if (!json.at("ending").is_null()) record.ending = ParseEnding(json.at("ending"));
     if (record.job.pid < 0 || record.supervisor.pid < 0) {

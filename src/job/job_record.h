@@ -31,12 +31,13 @@ struct JobRecord {
   ProcessIdentity job;
   ProcessIdentity supervisor;  // pid 0: Holdfast did not start it
   TriggerSettings triggers;
-  uint64_t keep = 0;             // 0: keep all
-  bool terminal = false;         // runs on a pty of ours
-  bool merged_output = false;    // one output.log instead of stdout.log and stderr.log
-  bool private_files = false;    // a clone: has its own copies of its files, in the job's directory
-  bool private_network = false;  // has a network namespace of its own
-  std::string resumed_from;      // "NAME@3", or empty
+  uint64_t keep = 0;                    // 0: keep all
+  bool terminal = false;                // runs on a pty of ours
+  bool merged_output = false;           // one output.log instead of stdout.log and stderr.log
+  std::vector<std::string> file_trees;  // CheckpointOptions::file_trees
+  bool private_files = false;           // a clone: has its own copies of its files, in the job's directory
+  bool private_network = false;         // has a network namespace of its own
+  std::string resumed_from;             // "NAME@3", or empty
   std::optional<JobEnding> ending;
 };
 

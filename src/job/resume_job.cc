@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "job/checkpoint_target.h"
+#include "job/file_trees.h"
 #include "job/filling.h"
 #include "job/job_book.h"
 #include "job/job_notes.h"
@@ -53,6 +54,7 @@ JobRecord RecordFromManifest(const Manifest& manifest) {
   record.merged_output = true;
   record.private_files = HasPrivateFiles(manifest);
   record.private_network = HasPrivateNetwork(manifest);
+  for (const FileTree& tree : manifest.trees) record.file_trees.push_back(tree.path);
   return record;
 }
 
@@ -170,6 +172,7 @@ Result<int> ResumeJob(Store& store, const ResumeOptions& options) {
   record.began_ms = BeganMs(manifest);
   record.triggers = Apply(options.triggers, record.triggers);
   record.keep = options.keep.value_or(record.keep);
+  if (options.file_trees) record.file_trees = TRY(FindFileTrees(*options.file_trees, store));
   const std::filesystem::path directory = book.DirectoryOf(record.name);
   if (!book.Has(record.name)) TRY(book.Save(record));
   RemoveStopRequest(directory);

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "base/progress.h"
 #include "base/result.h"
@@ -21,6 +23,8 @@ struct ResumeOptions {
   MemoryComes memory = MemoryComes::kAuto;
   TriggerChanges triggers;
   std::optional<uint64_t> keep;  // as before when not given
+  // Directories that later snapshots hold, as the user names them; as before when not given.
+  std::optional<std::vector<std::string>> file_trees;
   bool background = false;
   OnStarted on_started;
   Notices notices;

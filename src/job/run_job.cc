@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/clock.h"
+#include "job/file_trees.h"
 #include "job/filling.h"
 #include "job/job_name.h"
 #include "job/job_notes.h"
@@ -124,6 +125,7 @@ LaunchPlan PlanLaunch(const RunOptions& options, const Streams& streams) {
 Result<int> RunJob(Store& store, const RunOptions& options) {
   if (options.command.empty()) return Fail(ErrorKind::kUsage, "there is no command to run");
   const JobBook book(store.JobsDirectory());
+  const std::vector<std::string> file_trees = TRY(FindFileTrees(options.file_trees, store));
   const bool merged_output = options.terminal || SameOpenFile(STDOUT_FILENO, STDERR_FILENO);
 
   std::optional<Claim> claim = options.name.empty() ? TRY(ClaimFreeName(store, book, options.command))
@@ -131,6 +133,7 @@ Result<int> RunJob(Store& store, const RunOptions& options) {
   SignalFence fence;
   TRY(BecomeSubreaper());
   JobRecord record = NewRecord(options, claim->name, merged_output);
+  record.file_trees = file_trees;
   record.supervisor = TRY(IdentifyProcess(::getpid()));
   const std::filesystem::path directory = book.DirectoryOf(record.name);
   const std::optional<JobRecord> earlier =

@@ -17,6 +17,7 @@ struct RunOptions {
   std::vector<std::string> command;
   TriggerSettings triggers;
   uint64_t keep = 0;
+  std::vector<std::string> file_trees;  // as the user names them
   bool terminal = false;
   bool background = false;  // there is no user: output goes to the logs alone
   OnStarted on_started;

@@ -41,6 +41,8 @@ class JsonFields {
   void Get(const char* key, std::vector<std::string>& out);
   void Get(const char* key, std::vector<int32_t>& out);
   void Get(const char* key, std::map<std::string, std::string>& out);
+  // For what earlier versions did not write.
+  bool Has(const char* key) const { return object_.is_object() && object_.contains(key); }
   // Null gives an empty string.
   void GetOrNull(const char* key, std::string& out);
   // An object, or an array of at most `count_max` values; an empty one when there is none.

@@ -78,7 +78,8 @@ struct ImageFile {
   Blob content;
 };
 
-// A regular file that the job had open for writing, or mapped shared and writable, as it was at the freeze.
+// A regular file that the job had open for writing, or mapped shared and writable, or that lay in one of its
+// FileTrees, as it was at the freeze.
 struct FileState {
   std::string path;  // absolute, in the job's mount namespace
   uint64_t bytes = 0;
@@ -89,7 +90,39 @@ struct FileState {
   bool append_only = false;      // every writer had O_APPEND
   bool content_kept = false;     // false: only size, mode and owner are known
   bool only_if_missing = false;  // the job only reads it: what is there at a restart stays
+  std::string kept_by;           // for people: "reflink", "appended", ...
+  // As long as it has these numbers, size and mtime it has this content. ctime_ns 0: they tell nothing.
+  uint64_t device = 0;
+  uint64_t inode = 0;
+  int64_t ctime_ns = 0;
   Blob content;
+};
+
+// What stood under one name in a FileTree.
+struct TreeEntry {
+  enum class Kind : uint8_t {
+    kDirectory,
+    kFile,     // a FileState of this path has the rest
+    kLink,     // one more name of the file that `target` is the FileState's path of
+    kSymlink,  // to `target`
+    kFifo,
+    kOther,  // a socket, a device, a mount: known to have been there, not made again
+  };
+  std::string path;  // below the tree's directory; empty: that directory itself
+  Kind kind = Kind::kFile;
+  uint32_t mode = 0;  // permission bits and setuid/setgid/sticky
+  uint32_t uid = 0;
+  uint32_t gid = 0;
+  int64_t mtime_ns = 0;
+  uint64_t links = 1;  // hard links, those outside of the tree too
+  std::string target;
+  std::map<std::string, std::string> attributes;  // extended ones
+};
+
+// A directory that belongs to the snapshot with all that was in it.
+struct FileTree {
+  std::string path;                // absolute, without symbolic links, in the job's mount namespace
+  std::vector<TreeEntry> entries;  // sorted by path, so outer ones first
 };
 
 // A directory on the way to such a file, or that a process needs otherwise: made again when it is missing.
@@ -172,6 +205,7 @@ struct Manifest {
   std::vector<ImageFile> images;
   std::vector<FileState> files;
   std::vector<DirectoryState> directories;  // outer ones first
+  std::vector<FileTree> trees;              // sorted by path, none within another
   std::vector<std::string> segments;        // names, as in the store's segments/
   std::vector<BlockRef> blocks;
 };

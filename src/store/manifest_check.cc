@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <limits>
+#include <string_view>
 
 #include "base/limits.h"
 #include "base/page.h"
@@ -65,6 +66,35 @@ Result<void> CheckBlob(const Blob& blob, const Manifest& manifest, ErrorKind kin
   return {};
 }
 
+// A path that leads to where it says, whoever follows it: no empty part, no "." and no "..".
+bool IsPlainPath(std::string_view path) {
+  if (path.find('\0') != std::string_view::npos) return false;
+  for (;;) {
+    const size_t slash = path.find('/');
+    const std::string_view part = path.substr(0, slash);
+    if (part.empty() || part == "." || part == "..") return false;
+    if (slash == std::string_view::npos) return true;
+    path.remove_prefix(slash + 1);
+  }
+}
+bool IsPlainAbsolutePath(std::string_view path) {
+  return path.starts_with('/') && IsPlainPath(path.substr(1));
+}
+
+Result<void> CheckTree(const FileTree& tree, ErrorKind kind) {
+  if (!IsPlainAbsolutePath(tree.path)) return Fail(kind, fmt::format("'{}' is no tree", tree.path));
+  for (size_t i = 0; i < tree.entries.size(); ++i) {
+    const TreeEntry& entry = tree.entries[i];
+    const bool in_order = i == 0 ? entry.path.empty() && entry.kind == TreeEntry::Kind::kDirectory
+                                 : tree.entries[i - 1].path < entry.path;
+    const bool leads_somewhere = entry.kind != TreeEntry::Kind::kLink || IsPlainAbsolutePath(entry.target);
+    if (!in_order || !leads_somewhere || (i > 0 && !IsPlainPath(entry.path))) {
+      return Fail(kind, fmt::format("'{}' in the tree {} makes no sense", entry.path, tree.path));
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<void> CheckManifest(const Manifest& manifest, ErrorKind kind) {
@@ -90,6 +120,8 @@ Result<void> CheckManifest(const Manifest& manifest, ErrorKind kind) {
   for (const FileState& file : manifest.files) {
     TRY(CheckBlob(file.content, manifest, kind, fmt::format("file '{}'", file.path)));
   }
+  if (manifest.trees.size() > limits::kTreesPerSnapshotMax) return Fail(kind, "too many trees");
+  for (const FileTree& tree : manifest.trees) TRY(CheckTree(tree, kind));
   return {};
 }
 

@@ -1,6 +1,8 @@
 // The JSON sections of a manifest, and the annotations file.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "base/limits.h"
@@ -123,6 +125,10 @@ Json EncodeFile(const FileState& file) {
           {"append_only", file.append_only},
           {"content_kept", file.content_kept},
           {"only_if_missing", file.only_if_missing},
+          {"kept_by", EncodeText(file.kept_by)},
+          {"device", file.device},
+          {"inode", file.inode},
+          {"ctime_ns", file.ctime_ns},
           {"content_bytes", file.content.bytes},
           {"blocks", file.content.blocks.size()}};
 }
@@ -139,6 +145,12 @@ FileState DecodeFile(const Json& json, uint64_t& blocks, std::string& problem) {
   fields.Get("append_only", file.append_only);
   fields.Get("content_kept", file.content_kept);
   fields.Get("only_if_missing", file.only_if_missing);
+  if (fields.Has("kept_by")) {
+    fields.Get("kept_by", file.kept_by);
+    fields.Get("device", file.device);
+    fields.Get("inode", file.inode);
+    fields.Get("ctime_ns", file.ctime_ns);
+  }
   fields.Get("content_bytes", file.content.bytes);
   fields.Get("blocks", blocks);
   return file;
@@ -159,6 +171,52 @@ DirectoryState DecodeDirectory(const Json& json, std::string& problem) {
   fields.Get("uid", directory.uid);
   fields.Get("gid", directory.gid);
   return directory;
+}
+
+constexpr std::array<const char*, 6> kTreeEntryKinds = {"directory", "file", "link",
+                                                        "symlink",   "fifo", "other"};
+
+Json EncodeTree(const FileTree& tree) {
+  Json entries = Json::array();
+  for (const TreeEntry& entry : tree.entries) {
+    entries.push_back({{"path", EncodeText(entry.path)},
+                       {"kind", kTreeEntryKinds.at(static_cast<size_t>(entry.kind))},
+                       {"mode", entry.mode},
+                       {"uid", entry.uid},
+                       {"gid", entry.gid},
+                       {"mtime_ns", entry.mtime_ns},
+                       {"links", entry.links},
+                       {"target", EncodeText(entry.target)},
+                       {"attributes", EncodeTexts(entry.attributes)}});
+  }
+  return {{"path", EncodeText(tree.path)}, {"entries", std::move(entries)}};
+}
+
+FileTree DecodeTree(const Json& json, std::string& problem) {
+  FileTree tree;
+  JsonFields fields(json, "tree", problem);
+  fields.Get("path", tree.path);
+  for (const Json& item : fields.Array("entries", limits::kFilesPerSnapshotMax)) {
+    TreeEntry& entry = tree.entries.emplace_back();
+    std::string kind;
+    JsonFields entry_fields(item, "tree entry", problem);
+    entry_fields.Get("path", entry.path);
+    entry_fields.Get("kind", kind);
+    entry_fields.Get("mode", entry.mode);
+    entry_fields.Get("uid", entry.uid);
+    entry_fields.Get("gid", entry.gid);
+    entry_fields.Get("mtime_ns", entry.mtime_ns);
+    entry_fields.Get("links", entry.links);
+    entry_fields.Get("target", entry.target);
+    entry_fields.Get("attributes", entry.attributes);
+    const auto* const known = std::find(kTreeEntryKinds.begin(), kTreeEntryKinds.end(), kind);
+    if (known == kTreeEntryKinds.end()) {
+      entry_fields.Wrong("kind", "is none that is known");
+    } else {
+      entry.kind = static_cast<TreeEntry::Kind>(known - kTreeEntryKinds.begin());
+    }
+  }
+  return tree;
 }
 
 }  // namespace
@@ -281,12 +339,15 @@ std::string EncodeObjects(const Manifest& manifest) {
   Json directories = Json::array();
   for (const DirectoryState& directory : manifest.directories)
     directories.push_back(EncodeDirectory(directory));
+  Json trees = Json::array();
+  for (const FileTree& tree : manifest.trees) trees.push_back(EncodeTree(tree));
   return PrintJson({{"processes", std::move(processes)},
                     {"address_spaces", std::move(spaces)},
                     {"shared_objects", std::move(shared)},
                     {"images", std::move(images)},
                     {"files", std::move(files)},
-                    {"directories", std::move(directories)}});
+                    {"directories", std::move(directories)},
+                    {"trees", std::move(trees)}});
 }
 
 Result<ObjectCounts> DecodeObjects(std::string_view bytes, const std::string& where, Manifest& manifest) {
@@ -322,6 +383,11 @@ Result<ObjectCounts> DecodeObjects(std::string_view bytes, const std::string& wh
   }
   for (const Json& item : fields.Array("directories", limits::kFilesPerSnapshotMax)) {
     manifest.directories.push_back(DecodeDirectory(item, problem));
+  }
+  if (fields.Has("trees")) {
+    for (const Json& item : fields.Array("trees", limits::kTreesPerSnapshotMax)) {
+      manifest.trees.push_back(DecodeTree(item, problem));
+    }
   }
   if (!problem.empty()) return Wrong(where, problem);
   return counts;

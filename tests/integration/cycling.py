@@ -76,8 +76,8 @@ class Program(Lineage, Subject):
         self.command = [*map(str, words), str(self.directory), *map(str, arguments)]
         self.pid = self.supervisor = None
 
-    def run(self):
-        return super().run("--keep", KEPT)
+    def run(self, *options):
+        return super().run("--keep", KEPT, *options)
 
     def assert_alright(self, rounds=3):
         """It lives, finds itself right, and nothing is left in it or beside it."""
@@ -124,8 +124,8 @@ class Batch(Lineage):
         assert answer.status == 0, str(answer)
         return answer.out, answer.err
 
-    def run(self):
-        options = ("--keep", KEPT)
+    def run(self, *options):
+        options = ("--keep", KEPT, *options)
         started = self.holdfast.run_detached(self.name, *self.command, options=options, cwd=self.folder, env=self.env)
         self.pid, self.supervisor = started["pid"], started["supervisor_pid"]
 

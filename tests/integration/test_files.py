@@ -83,6 +83,20 @@ def test_shared_mapping_without_descriptor(stopped):
     job.wait_rounds(5)
 
 
+@pytest.mark.parametrize("mebibytes", [3, 64])
+def test_deleted_file_goes_with_the_memory(mebibytes, subject):
+    """Every version has its own content of a file that is open and has no name."""
+    job = subject("deleted_file", mebibytes).run()
+    for _ in range(2):
+        job.wait_rounds(3)
+        job.checkpoint()
+    for version in (1, 2):
+        job.wait_rounds(2)
+        job.kill()
+        job.resume(version)
+    job.wait_rounds(3)
+
+
 def test_named_shared_memory_counts_as_a_file(subject):
     job = subject("shared_memory", "named").run()
     path = pathlib.Path(job.said("object-name"))

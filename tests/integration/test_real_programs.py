@@ -14,6 +14,8 @@ import re
 import shutil
 import sqlite3
 import subprocess
+import sys
+import zipfile
 
 import conftest
 import pytest
@@ -91,6 +93,39 @@ def test_pytorch_training(workers, holdfast, folders, cycles):
     assert job.said() == expected
 
 
+def check_checkpoints(folder):
+    """Every checkpoint that has its name is whole, and so is every record of the events; how many of those there are."""
+    for path in (folder / "checkpoints").glob("step-*.pt"):
+        with contextlib.suppress(FileNotFoundError):  # the training goes on, and removes them
+            with zipfile.ZipFile(path) as archive:
+                assert archive.testzip() is None, path
+    sys.path.insert(0, str(SUBJECTS))
+    from checkpointing_training import read_records
+
+    return len(read_records(folder / "events.out.tfevents.1"))
+
+
+@pytest.mark.slow
+def test_pytorch_writes_checkpoints(holdfast, folders, cycles):
+    """Snapshots at random moments, also in the middle of writing a checkpoint: the directory is that of the same moment. The
+    training reads its own checkpoints back, so that any other would change all losses that follow."""
+    need(modules=["torch"])
+    steps = 260 + 60 * cycles.count
+    command = [PYTHON, SUBJECTS / "checkpointing_training.py", steps]
+    expected = run_undisturbed(command, folders[0])
+    job = Batch(holdfast, "train", command, folders[1])
+    job.run("--files", folders[1])
+    for cycle in cycles:
+        job.cycle(cycle, 20 + 60 * cycle.number + cycle.chance.randrange(30), 1 + cycle.chance.randrange(15))
+        check_checkpoints(folders[1])
+    assert job.finish() == 0
+    assert job.said() == expected
+    assert check_checkpoints(folders[1]) == steps
+    names = [sorted(str(path.relative_to(folder)) for path in folder.rglob("*")) for folder in folders]
+    assert names[0] == names[1]
+    holdfast.verify()
+
+
 # Databases
 
 
@@ -113,8 +148,8 @@ def test_postgresql_with_clients(holdfast):
 @pytest.mark.parametrize(
     "kept_by",
     [
-        # Not rewritten: a rewrite replaces files that are not open, which a snapshot knows nothing of.
-        pytest.param("--appendonly yes --appendfsync everysec --auto-aof-rewrite-percentage 0", id="append-only-file"),
+        # Rewritten often: a rewrite replaces files that are not open, but go with the directory.
+        pytest.param("--appendonly yes --appendfsync everysec --auto-aof-rewrite-percentage 20 --auto-aof-rewrite-min-size 64kb", id="append-only-file"),
         pytest.param("--appendonly no --save 1 10", id="dumps"),  # a child that writes one is nearly always there
     ],
 )
@@ -125,7 +160,8 @@ def test_redis_under_load(kept_by, holdfast, cycles):
     if "--save" not in options:
         options += ["--save", ""]
     job = Program(holdfast, "redis", [PYTHON, SUBJECTS / "redis_load.py"], *options)
-    job.run()
+    (job.directory / "data").mkdir()
+    job.run(*(["--files", job.directory / "data"] if "--appendonly yes" in kept_by else []))
     for cycle in cycles:
         job.cycle(cycle)
     job.assert_lineage()

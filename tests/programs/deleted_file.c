@@ -1,9 +1,11 @@
-// A file that is open but deleted, and one that another file has taken the name of.
+// A file that is open but deleted, and rewritten in every round, and one that another file has taken the name
+// of. deleted_file DIR [MEBIBYTES]
 #include "subject.h"
 
 int main(int argc, char** argv) {
   SubjectStart(argc, argv);
-  const size_t bytes = 3 << 20;  // more than the 1 MiB that CRIU takes by itself
+  // More than the 1 MiB that CRIU takes by itself.
+  const size_t bytes = strtoul(SubjectArgument(argc, argv, 2, "3"), NULL, 10) << 20;
   char path[4096], taken[4096];
   int fd = open(SubjectPath(path, sizeof path, "deleted"), O_RDWR | O_CREAT | O_TRUNC, 0600);
   char* content = malloc(bytes);
@@ -14,11 +16,13 @@ int main(int argc, char** argv) {
   int other = open(taken, O_WRONLY | O_CREAT | O_TRUNC, 0600);
   SUBJECT_CHECK(other >= 0 && write(other, "another", 7) == 7 && close(other) == 0);
   SubjectReady();
-  for (;;) {
+  for (uint64_t seed = 15;;) {
     SubjectSleepMs(20);
     memset(content, 0, bytes);
     SUBJECT_CHECK(pread(fd, content, bytes, 0) == (ssize_t)bytes &&
-                  SubjectWrongPages(content, bytes, 15) == 0);
+                  SubjectWrongPages(content, bytes, seed) == 0);
+    SubjectFill(content, bytes, ++seed);
+    SUBJECT_CHECK(pwrite(fd, content, bytes, 0) == (ssize_t)bytes);
     char text[16] = "";
     SUBJECT_CHECK(pread(old, text, sizeof text, 0) == 3 && !memcmp(text, "old", 3));
     struct stat status;

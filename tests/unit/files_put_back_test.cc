@@ -173,7 +173,7 @@ TEST_F(PutFilesBackTest, PrefixIsPutBeforeEveryPath) {
   WriteWholeFile(Path("f"), "the outer one stays");
   const auto blocks = store_->OpenBlocks(manifest_);
   ASSERT_OK(blocks);
-  ASSERT_OK(PutFilesBack(manifest_.files, {}, **blocks, root, nullptr));
+  ASSERT_OK(PutFilesBack(manifest_.files, {}, {}, **blocks, root, nullptr));
   EXPECT_EQ(ReadWholeFile(root + Path("f")), "content");
   EXPECT_EQ(ReadWholeFile(Path("f")), "the outer one stays");
 }

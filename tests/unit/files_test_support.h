@@ -116,13 +116,15 @@ class FileCaptureTest : public ::testing::Test {
 
   // One checkpoint of the files of a subject; it is over (and the subject dead) when this returns.
   void Checkpoint(const std::vector<std::function<void()>>& steps, const FileCaptureOptions& options = {}) {
-    Result<std::unique_ptr<PendingSnapshot>> pending = store_->Begin("job");
+    Result<std::unique_ptr<PendingSnapshot>> pending = store_->Begin("job", options.parent);
     ASSERT_OK(pending);
     Subject subject(steps);
     ASSERT_FALSE(HasFailure());
     Result<std::unique_ptr<FileCapture>> capture = FileCapture::Prepare({subject.pid()}, **pending, options);
     ASSERT_OK(capture);
     if (steps.size() > 1) subject.NextStep();
+    if (refresh_) ASSERT_OK((*capture)->Refresh({subject.pid()}));
+    if (before_freeze_) before_freeze_();
     subject.Stop();
     if (at_freeze_) at_freeze_();
     const uint64_t stored_before = (*pending)->bytes_stored();
@@ -137,11 +139,13 @@ class FileCaptureTest : public ::testing::Test {
     Manifest manifest;
     manifest.files = std::move(*files);
     manifest.directories = (*capture)->directories();
+    manifest.trees = (*capture)->trees();
     const Result<SnapshotId> id = (*pending)->Commit(manifest, {});
     ASSERT_OK(id);
     Result<Manifest> loaded = store_->Load(*id);
     ASSERT_OK(loaded);
     manifest_ = std::move(*loaded);
+    blocks_stored_ = (*pending)->bytes_stored();
   }
 
   const FileState* Find(const std::string& path) const {
@@ -153,15 +157,18 @@ class FileCaptureTest : public ::testing::Test {
 
   Result<std::vector<std::string>> PutBack() {
     const std::unique_ptr<BlockReader> blocks = TRY(store_->OpenBlocks(manifest_));
-    return PutFilesBack(manifest_.files, manifest_.directories, *blocks, "", nullptr);
+    return PutFilesBack(manifest_.files, manifest_.directories, manifest_.trees, *blocks, "", nullptr);
   }
 
   TemporaryDirectory directory_;
   std::optional<Store> store_;
   Manifest manifest_;
   std::vector<std::string> warnings_;
-  std::function<void()> at_freeze_;     // called when the job stands still, before its files are captured
-  std::function<void()> after_frozen_;  // called when they are, while it still stands
+  uint64_t blocks_stored_ = 0;           // bytes that the checkpoint added
+  bool refresh_ = false;                 // as the engine does, after the second step
+  std::function<void()> before_freeze_;  // called while the job runs, after that
+  std::function<void()> at_freeze_;      // called when the job stands still, before its files are captured
+  std::function<void()> after_frozen_;   // called when they are, while it still stands
 };
 
 }  // namespace holdfast

@@ -29,6 +29,7 @@ JobRecord Sample() {
                      .full_every = 9,
                      .freeze_budget_ms = 50};
   record.keep = 7;
+  record.file_trees = {"/home/me/out", "/var/data"};
   record.terminal = true;
   record.merged_output = true;
   record.resumed_from = "train@3";
@@ -55,6 +56,7 @@ TEST(JobRecord, ComesBackAsWritten) {
   EXPECT_EQ(read->supervisor, written.supervisor);
   EXPECT_EQ(read->triggers, written.triggers);
   EXPECT_EQ(read->keep, written.keep);
+  EXPECT_EQ(read->file_trees, written.file_trees);
   EXPECT_TRUE(read->terminal);
   EXPECT_TRUE(read->merged_output);
   EXPECT_EQ(read->resumed_from, written.resumed_from);

@@ -29,6 +29,16 @@ Manifest ValidManifest() {
   FileState file;
   file.path = "/tmp/x";
   manifest.files = {file};
+  FileTree tree;
+  tree.path = "/tmp/tree";
+  for (const char* const path : {"", "a", "a/b", "link"}) {
+    TreeEntry& entry = tree.entries.emplace_back();
+    entry.path = path;
+    entry.kind = tree.entries.size() < 3 ? TreeEntry::Kind::kDirectory : TreeEntry::Kind::kLink;
+    entry.target = "/tmp/x";
+    entry.attributes = {{"user.x", std::string("\0\xff", 2)}};
+  }
+  manifest.trees = {tree};
   manifest.processes.resize(1);
   return manifest;
 }
@@ -57,6 +67,16 @@ TEST(CheckManifest, RefusesWhatDoesNot) {
       {"an extent over the end of the world",
        [](Manifest& m) { m.address_spaces[0].extents[2].address = ~0ull - 0xfff; }},
       {"an extent of no block", [](Manifest& m) { m.address_spaces[0].extents[0].block = 1; }},
+      {"a tree that leads elsewhere", [](Manifest& m) { m.trees[0].path = "/tmp/../etc"; }},
+      {"a tree without a path", [](Manifest& m) { m.trees[0].path = "tmp"; }},
+      {"a tree that is no directory",
+       [](Manifest& m) { m.trees[0].entries[0].kind = TreeEntry::Kind::kFile; }},
+      {"a tree without itself", [](Manifest& m) { m.trees[0].entries.erase(m.trees[0].entries.begin()); }},
+      {"a name that leads out of its tree", [](Manifest& m) { m.trees[0].entries[2].path = "a/../../b"; }},
+      {"an absolute name", [](Manifest& m) { m.trees[0].entries[1].path = "/etc"; }},
+      {"a name twice", [](Manifest& m) { m.trees[0].entries[2].path = "a"; }},
+      {"a name with a NUL", [](Manifest& m) { m.trees[0].entries[3].path = std::string("l\0k", 3); }},
+      {"a link that leads nowhere", [](Manifest& m) { m.trees[0].entries[3].target = "x"; }},
       {"an extent past its block", [](Manifest& m) { m.address_spaces[0].extents[1].first_page = 4; }},
       {"a shared extent past its block", [](Manifest& m) { m.shared_objects[0].extents[0].pages = 3; }},
       {"an image of too few blocks", [](Manifest& m) { m.images[0].content.blocks.clear(); }},

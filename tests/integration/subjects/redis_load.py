@@ -3,7 +3,7 @@
 The OPTIONs are redis-server's. Three threads keep a connection each, for good: a connection that breaks is reported as
 bad. Each has keys of its own and a model of them in Python; it compares every single reply with the model, and all of its
 keys now and then. When DIR/finish appears, everything is compared once more, a digest of it is written to DIR/digest, the
-server is told to shut down as its options say, and the status is 0.
+server is told to shut down as its options say, and the status is 0. The server's files are in DIR/data.
 
     redis_load.py --digest DIR [OPTION...]      prints the digest of what a server finds in the files in DIR
 """
@@ -140,9 +140,10 @@ def digest(connection):
 
 def start_server(directory, options):
     """On a port that no program is given by itself, so that it is still free when the job comes back to it."""
+    os.makedirs(f"{directory}/data", exist_ok=True)
     while True:
         port = random.randrange(10000, 30000)
-        command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", directory, "--daemonize", "no", *options]
+        command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", f"{directory}/data", "--daemonize", "no", *options]
         with open(f"{directory}/redis.log", "ab") as log:
             server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         while server.poll() is None:

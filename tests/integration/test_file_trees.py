@@ -1,0 +1,186 @@
+"""--files DIR: all that is in a directory belongs to the snapshots. The subject changes its directory at random and compares
+it with what it has in memory after each change, so whatever does not fit to its memory is found at once.
+"""
+import os
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+import world
+from test_real_programs import PYTHON, SUBJECTS, Program
+
+
+@pytest.fixture
+def keeper(holdfast, seed):
+    job = Program(holdfast, "keeper", [PYTHON, SUBJECTS / "directory_keeper.py"], seed)
+    job.kept = job.directory / "kept"
+    job.kept.mkdir()
+    return job
+
+
+def said_of(report, path):
+    return [sentence for sentence in report["files_put_back"] if sentence.startswith(f"{path}: ")]
+
+
+def test_directory_goes_with_the_memory(keeper, holdfast):
+    keeper.run("--files", keeper.kept)
+
+    def somebody_breaks_it():
+        for path in sorted(keeper.kept.rglob("*"), reverse=True)[::2]:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        (keeper.kept / "hot-journal").write_text("replayed into an older database")
+        (keeper.kept / "log").write_text("overwritten")
+
+    for _ in range(3):
+        keeper.cycle(somebody_breaks_it)
+        assert not (keeper.kept / "hot-journal").exists()
+    keeper.kill()
+    report = keeper.resume(1)
+    keeper.assert_alright()
+    assert report["files_put_back"]
+    keeper.kill()
+    (keeper.kept / "came later").write_text("x")
+    report = keeper.resume()
+    assert said_of(report, keeper.kept / "came later") == [
+        f"{keeper.kept / 'came later'}: removed; it came after the snapshot"
+    ], report
+    keeper.assert_alright()
+    holdfast.verify()
+
+
+def test_directory_that_is_gone(keeper):
+    keeper.run("--files", keeper.kept)
+    keeper.wait_rounds(20)
+    keeper.cycle(lambda: shutil.rmtree(keeper.kept))
+
+
+def test_rollback_keeps_what_it_leaves(keeper, holdfast):
+    """What is rolled back from is a snapshot, too, with the directory as it was then."""
+    keeper.run("--files", keeper.kept)
+    keeper.wait_rounds(10)
+    keeper.checkpoint()
+    keeper.wait_rounds(10)
+    for version in (1, 2):
+        report = holdfast.ok("rollback", f"{keeper.name}@{version}", "--detach")
+        keeper.pid, keeper.supervisor = report["pid"], report["supervisor_pid"]
+        keeper.assert_alright()
+
+
+def test_clone_has_a_directory_of_its_own(keeper, holdfast):
+    """Both work under the same paths at the same time, and both find what they have in memory: either would report a bad
+    directory into a file that they share."""
+    keeper.run("--files", keeper.kept)
+    keeper.wait_rounds(10)
+    keeper.checkpoint()
+    holdfast.ok("clone", f"{keeper.name}@1", "--name", "branch")
+    own = holdfast.store / "jobs/branch/files" / str(keeper.kept)[1:]
+    keeper.wait_rounds(20)
+
+    def contents(directory):
+        return {path.name for path in pathlib.Path(directory).rglob("checkpoint*")}
+
+    holdfast.checkpoint("branch")
+    keeper.wait_rounds(40)
+    assert contents(own) != contents(keeper.kept)
+    assert [tree["path"] for tree in holdfast.ok("inspect", "branch")["file_trees"]] == [str(keeper.kept)]
+    holdfast.ok("rollback", "branch@1", "--detach")
+    keeper.wait_rounds(20)
+    assert all(world.is_alive(holdfast.row(name)["pid"]) for name in (keeper.name, "branch"))
+    keeper.assert_good()
+
+
+def test_remembered_and_changed(subject, holdfast):
+    job = subject("open_file", "rewrite")
+    one, other = (holdfast.directory / name for name in ("one", "other"))
+    for directory in (one, other):
+        directory.mkdir()
+        (directory / "file").write_text("content")
+
+    def trees():
+        return [tree["path"] for tree in holdfast.ok("inspect", job.name)["file_trees"]]
+
+    (one / "inner").mkdir()
+    job.run("--files", one, "--files", one / "inner")
+    job.checkpoint()
+    assert trees() == [str(one)]
+    job.checkpoint("--files", other)
+    assert trees() == [str(other)]
+    job.checkpoint()
+    assert trees() == [str(other)]
+    job.kill()
+    job.resume(None, "--files", one, "--files", other)
+    job.checkpoint()
+    assert trees() == [str(one), str(other)]
+    kept = {file["path"]: file["kept_by"] for file in holdfast.ok("inspect", job.name)["files"]}
+    assert kept[str(one / "file")] == "unchanged", kept
+    job.kill()
+    job.resume(None, "--files", "off")
+    job.checkpoint()
+    assert trees() == []
+
+
+def test_what_cannot_be_named(holdfast):
+    holdfast.run("run", "--name", "first", "--", "/bin/true")
+    for kind, directory in (
+        ("not-found", holdfast.directory / "missing"),
+        ("usage", holdfast.directory),  # the store is in it
+        ("usage", holdfast.store / "jobs"),
+        ("usage", "/"),
+        ("usage", "/proc/self"),
+    ):
+        holdfast.fails(kind, "run", "--detach", "--name", "second", "--files", directory, "--", "/bin/sleep", "1000")
+        assert "second" not in [row["name"] for row in holdfast.ok("ps")]
+
+
+def test_long_lists_are_cut_for_people(subject, holdfast):
+    many = holdfast.directory / "many"
+    many.mkdir()
+    for number in range(60):
+        (many / f"{number:03}").write_text("content")
+    job = subject("open_file", "rewrite").run("--files", many)
+    job.checkpoint()
+    shown = holdfast.run("inspect", job.name).out
+    assert " more; --all lists them" in shown and f"all that was in {many} (60 names)" in shown, shown
+    assert f"{many}/059" in holdfast.run("inspect", job.name, "--all").out
+    job.kill()
+    for number in range(60):
+        os.truncate(many / f"{number:03}", 3)
+    answer = holdfast.run("resume", job.name, "--detach")
+    assert answer.status == 0, str(answer)
+    lines = [line for line in answer.err.splitlines() if "put back: " in line]
+    assert len(lines) == 21 and lines[-1].endswith("more; --json lists them all"), answer.err
+
+
+@pytest.mark.parametrize("kind", ["xfs", "btrfs"])
+def test_reflinks(kind, holdfast):
+    """A large file that is rewritten in place, on a file system in a file."""
+    image, mount = holdfast.directory / "image", holdfast.directory / "mount"
+    mount.mkdir()
+    with open(image, "wb") as file:
+        file.truncate(400 << 20)
+    if not shutil.which(f"mkfs.{kind}"):
+        pytest.skip(f"there is no mkfs.{kind} (scripts/install-test-subjects)")
+    subprocess.run([f"mkfs.{kind}", "-q", image], check=True)
+    if subprocess.run(["mount", "-o", "loop", image, mount], check=False).returncode != 0:
+        pytest.skip(f"{kind} cannot be mounted from a file here")
+    holdfast.cleanups.callback(subprocess.run, ["umount", "-l", mount], check=True)
+    job = Program(holdfast, "mount/job", [PYTHON, SUBJECTS / "page_writer.py"], 32)
+    job.name = "writer"
+    job.run()
+    path = job.directory / "data"
+    for _ in range(2):
+        job.wait_rounds(3)
+        job.checkpoint()
+        kept = {file["path"]: file["kept_by"] for file in holdfast.ok("inspect", job.name)["files"]}
+        assert kept[str(path)] == "reflink", kept
+        job.wait_rounds(3)
+        job.kill()
+        with open(path, "r+b") as file:
+            file.write(os.urandom(1 << 20))
+        assert any(str(path) in sentence for sentence in job.resume()["files_put_back"])
+    job.wait_rounds(3)
+    assert sorted(name for name in os.listdir(job.directory) if name not in ("ready", "verdict")) == ["data"]
