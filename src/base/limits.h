@@ -36,6 +36,9 @@ inline constexpr uint32_t kTouchesKeptMax = 1u << 16;  // pages that a job touch
 // Checkpoints
 inline constexpr uint64_t kLittleMemoryBytes = 16ull << 20;  // copied about as soon as it is looked at
 
+// Restarts
+inline constexpr uint64_t kLaterMemoryBytesMin = 32ull << 20;  // less is there as soon as a page server is
+
 // Triggers, on a command line and in a job's record
 inline constexpr double kEverySecondsMax = 366.0 * 86400;
 inline constexpr double kMtbfSecondsMax = 100.0 * 366 * 86400;

@@ -7,7 +7,6 @@
 
 #include <cerrno>
 #include <csignal>
-#include <cstdio>
 #include <cstdlib>
 
 #include "criu_plugin/channel.h"
@@ -90,12 +89,7 @@ using TaskAction = void (*)(pid_t);
 
 // Depth first over `pid` and all below it.
 void ForEachInTree(pid_t pid, TaskAction action) {
-  char path[80];
-  snprintf(path, sizeof path, "/proc/%d/task/%d/children", pid, pid);
-  FILE* children = fopen(path, "re");
-  int child = 0;
-  while (children != nullptr && fscanf(children, "%d", &child) == 1) ForEachInTree(child, action);
-  if (children != nullptr) fclose(children);
+  ForEachChild(pid, [action](pid_t child) { ForEachInTree(child, action); });
   action(pid);
 }
 

@@ -32,7 +32,7 @@ bool Join(const char* first, const char* second, const char* third, Path& path) 
 // really is in, which for one that was bound here is below `directory` (criu/sk-unix.c, resolve_rel_name).
 bool PathInJob(const char* directory, const char* path, Path& found) {
   if (path[0] == '/') return Join("", path, "", found);
-  Path here;
+  Path here{};
   if (getcwd(here.text, sizeof here.text) == nullptr) return false;
   const size_t length = strlen(directory);
   const bool below = strncmp(here.text, directory, length) == 0 && here.text[length] == '/';
@@ -92,8 +92,8 @@ int BindPrivately(const char* directory, int fd, const sockaddr* address, sockle
   memcpy(&name, address, length);
   char given[sizeof name.sun_path + 1] = {};  // with an end, which the name may lack
   memcpy(given, name.sun_path, sizeof name.sun_path);
-  Path path;
-  Path own;
+  Path path{};
+  Path own{};
   if (!PathInJob(directory, given, path) || !Join(directory, path.text, "", own)) {
     errno = ENAMETOOLONG;
     return -1;
@@ -107,8 +107,8 @@ int BindPrivately(const char* directory, int fd, const sockaddr* address, sockle
 }
 
 int UnlinkPrivately(const char* directory, const char* path, UnlinkFunction unlink) {
-  Path whole;
-  Path own;
+  Path whole{};
+  Path own{};
   if (PathInJob(directory, path, whole) && Join(directory, whole.text, "", own) &&
       IsSameFile(whole.text, own.text)) {
     if (umount2(whole.text, MNT_DETACH) != 0) return -1;

@@ -4,7 +4,6 @@
 #include <sys/ptrace.h>
 
 #include <cstdint>
-#include <cstdio>
 
 #include "criu_plugin/threads.h"
 
@@ -44,14 +43,7 @@ int StopThreads(pid_t task) {
 
 int StopBelow(pid_t task) {
   int stopped = StopThreads(task);
-  ForEachThread(task, [task, &stopped](pid_t thread) {
-    char path[80];
-    snprintf(path, sizeof path, "/proc/%d/task/%d/children", task, thread);
-    FILE* children = fopen(path, "re");
-    int child = 0;
-    while (children != nullptr && fscanf(children, "%d", &child) == 1) stopped += StopBelow(child);
-    if (children != nullptr) fclose(children);
-  });
+  ForEachChild(task, [&stopped](pid_t child) { stopped += StopBelow(child); });
   return stopped;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The threads of a task.
+// The threads and the children of a task.
 #pragma once
 
 #include <dirent.h>
@@ -22,6 +22,19 @@ void ForEachThread(pid_t pid, const Action& action) {
     if (thread > 0) action(thread);
   }
   closedir(directory);
+}
+
+// Calls action(pid) for each child of `task`, whichever of its threads has made it.
+template <typename Action>
+void ForEachChild(pid_t task, const Action& action) {
+  ForEachThread(task, [task, &action](pid_t thread) {
+    char path[80];
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", task, thread);
+    FILE* children = fopen(path, "re");
+    int child = 0;
+    while (children != nullptr && fscanf(children, "%d", &child) == 1) action(child);
+    if (children != nullptr) fclose(children);
+  });
 }
 
 }  // namespace holdfast

@@ -1,14 +1,12 @@
 #include "engine/first_touches.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <cstdio>
 #include <sstream>
 
 #include "base/limits.h"
 #include "base/page.h"
-#include "engine/scratch_directory.h"
+#include "linux/atomic_file.h"
 #include "linux/proc.h"
 
 namespace holdfast {
@@ -30,8 +28,7 @@ std::vector<Touch> ReadFirstTouches(const std::string& path) {
 void WriteFirstTouches(const std::string& path, const std::vector<Touch>& touches) {
   std::string text;
   for (const Touch& touch : touches) text += fmt::format("{} {:x}\n", touch.pid, touch.address);
-  const std::string fresh = path + ".new";
-  if (!WriteWholeFile(fresh, text) || rename(fresh.c_str(), path.c_str()) != 0) unlink(fresh.c_str());
+  static_cast<void>(WriteFileAtomically(path, text));
 }
 
 }  // namespace holdfast

@@ -85,7 +85,7 @@ class FrozenJob {
   void Choose(CapturedTask& task, uint64_t rseq_area);
   // What of the machine's or the job's memory does not suffice for a twin.
   std::optional<std::string> NoRoomForTwin(const CapturedTask& task);
-  static Result<void> AskForTwin(PluginServer& server, const CapturedTask& task);
+  Result<void> AskForTwin(PluginServer& server, const CapturedTask& task);
   Result<void> CopyFrozen(CapturedTask& task);
   static bool IsToldForSure(const CapturedTask& task);
   // Copies the runs of a stopped task into our memory.

@@ -16,7 +16,6 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/page.h"
-#include "base/units.h"
 #include "criu/criu_command.h"
 #include "criu/find_criu.h"
 #include "criu/plugin_server.h"
@@ -135,9 +134,8 @@ class Restart {
       for (const Extent& extent : space.extents) total_ += extent.pages * kPageBytes;
     }
     tracking_.base = manifest.id;
-    constexpr uint64_t kWorthIt = 32 * kMiB;
-    lazy_wanted_ =
-        options.memory == MemoryComes::kLater || (options.memory == MemoryComes::kAuto && total_ >= kWorthIt);
+    lazy_wanted_ = options.memory == MemoryComes::kLater ||
+                   (options.memory == MemoryComes::kAuto && total_ >= limits::kLaterMemoryBytesMin);
   }
 
   Result<RestoreReport> Run(const CriuInstallation& criu, const ScratchDirectory& images,

@@ -4,9 +4,9 @@
 #include <system_error>
 
 #include "base/clock.h"
-#include "job/atomic_file.h"
 #include "job/did_you_mean.h"
 #include "job/stop_request.h"
+#include "linux/atomic_file.h"
 #include "linux/proc.h"
 #include "store/manifest.h"
 

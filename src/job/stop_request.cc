@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "job/atomic_file.h"
+#include "linux/atomic_file.h"
 #include "linux/proc.h"
 
 namespace holdfast {

@@ -3,8 +3,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "job/atomic_file.h"
 #include "job/log_files.h"
+#include "linux/atomic_file.h"
 #include "store_test_support.h"
 
 namespace holdfast {

@@ -1,4 +1,4 @@
-#include "job/atomic_file.h"
+#include "linux/atomic_file.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
