@@ -174,8 +174,9 @@ struct RestoreOptions {
   // Called with the root's pid (ours) when the processes are there and before any may run: what must be
   // written down so that nobody loses sight of a running job. An error ends the restart.
   std::function<Result<void>(pid_t root_pid)> before_it_runs;
-  // Called, once at most, with what keeps the tracking of the job's writes since the snapshot going: by Restore
-  // or, where memory comes later, by a process of ours when all of it is there. Without it nothing is tracked.
+  // Called, once at most, with what keeps the tracking of the job's writes since the snapshot going: by
+  // Restore or, where memory comes later, by a process of ours when all of it is there. Without it nothing is
+  // tracked.
   std::function<void(KeptTracking)> keep_tracking;
   Progress* progress = nullptr;
 };

@@ -20,6 +20,7 @@
 #include "base/limits.h"
 #include "engine/fill_record.h"
 #include "engine/first_touches.h"
+#include "engine/written_last.h"
 #include "linux/kill_tree.h"
 #include "linux/pidfd.h"
 #include "linux/proc.h"
@@ -146,6 +147,13 @@ void StandAlone(const std::set<int>& kept) {
   setrlimit(RLIMIT_NOFILE, &files);
 }
 
+// Of one that is whole, nothing is known.
+std::vector<Stretch> WrittenSinceParent(const Store& store, const Manifest& manifest) {
+  if (!manifest.parent) return {};
+  const Result<Manifest> parent = store.Load(*manifest.parent);
+  return parent ? WrittenLast(manifest, *parent) : std::vector<Stretch>{};
+}
+
 Result<void> BecomePageServers(const PageServersOptions& options, const std::vector<LazyTask>& tasks,
                                const KeptTracking& tracking, FillJournal journal, FillRecord record,
                                int ready) {
@@ -166,6 +174,7 @@ Result<void> BecomePageServers(const PageServersOptions& options, const std::vec
                       .blocks = *blocks,
                       .spaces = {},
                       .first = ReadFirstTouches(options.first_touches),
+                      .second = [&] { return WrittenSinceParent(store, options.manifest); },
                       .root_pid = options.root_pid};
   for (const LazyTask& task : tasks) {
     plan.spaces.push_back({.userfaultfd = task.userfaultfd.get(),

@@ -142,21 +142,17 @@ Result<TrackingShelf> TrackingShelf::Open(const std::filesystem::path& job_direc
   TrackingShelf shelf;
   const Fd directory = TRY(OpenDirectory(job_directory));
   const sockaddr_un address = TRY(AddressIn(directory));
-  shelf.path_ = job_directory / kSocketName;
-  ::unlink(shelf.path_.c_str());
+  const std::filesystem::path path = job_directory / kSocketName;
+  ::unlink(path.c_str());
   shelf.listener_ = Fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!shelf.listener_.valid()) return FailErrno("socket");
   // It gets its name with this mode.
   if (::fchmod(shelf.listener_.get(), S_IRUSR | S_IWUSR) != 0) return FailErrno("fchmod of a socket");
   if (::bind(shelf.listener_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
       ::listen(shelf.listener_.get(), 1) != 0) {
-    return FailErrno("cannot listen on " + shelf.path_.string());
+    return FailErrno("cannot listen on " + path.string());
   }
   return shelf;
-}
-
-TrackingShelf::~TrackingShelf() {
-  if (listener_.valid()) ::unlink(path_.c_str());
 }
 
 void TrackingShelf::Serve() {

@@ -16,11 +16,11 @@ namespace holdfast {
 // The supervisor's side.
 class TrackingShelf {
  public:
-  // Listens in the job's directory, in the place of an earlier supervisor's.
+  // Listens in the job's directory, in the place of an earlier supervisor's. The socket's file stays: when an
+  // earlier supervisor comes to its end, it may be a later one's.
   static Result<TrackingShelf> Open(const std::filesystem::path& job_directory);
   TrackingShelf(TrackingShelf&&) noexcept = default;
   TrackingShelf& operator=(TrackingShelf&&) = delete;
-  ~TrackingShelf();
 
   int fd() const { return listener_.get(); }
   // Lets one checkpoint take or leave something, if one wants to (then fd() is readable). Never waits long.
@@ -33,7 +33,6 @@ class TrackingShelf {
  private:
   TrackingShelf() = default;
 
-  std::filesystem::path path_;
   Fd listener_;
   std::string note_;
   std::vector<Fd> descriptors_;

@@ -324,12 +324,22 @@ class Server {
   }
 
   void BringInFirst(ExtentReader& reader) {
-    for (const Touch& touch : plan_.first) {
-      for (const PageServerPlan::Space& planned : plan_.spaces) {
-        if (stopping_ || planned.stored->pid != touch.pid) continue;
-        const Space space = FindSpace(planned.userfaultfd);
-        if (space == nullptr || space->stored != planned.stored) continue;
-        Note(*space, giver_.Fill(*space, touch.address, touch.address + kPageBytes, reader));
+    for (const Touch& touch : plan_.first) BringIn({touch.pid, touch.address, kPageBytes}, reader);
+    if (!plan_.second) return;
+    for (const Stretch& stretch : plan_.second()) BringIn(stretch, reader);
+  }
+
+  void BringIn(const Stretch& stretch, ExtentReader& reader) {
+    for (const PageServerPlan::Space& planned : plan_.spaces) {
+      if (stopping_ || planned.stored->pid != stretch.pid) continue;
+      const Space space = FindSpace(planned.userfaultfd);
+      if (space == nullptr || space->stored != planned.stored) continue;
+      // In reaches, as the rest: between two of them somebody may want to stop.
+      const uint64_t end = stretch.address + stretch.bytes;
+      for (uint64_t at = stretch.address; at < end && !stopping_;) {
+        const uint64_t to = std::min(end, (at / kHugeBytes + 1) * kHugeBytes);
+        Note(*space, giver_.Fill(*space, at, to, reader));
+        at = to;
       }
     }
   }

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "base/result.h"
@@ -20,6 +21,13 @@ namespace holdfast {
 struct Touch {
   int32_t pid = 0;  // AddressSpace::pid
   uint64_t address = 0;
+};
+
+// Stored memory of a process.
+struct Stretch {
+  int32_t pid = 0;  // AddressSpace::pid
+  uint64_t address = 0;
+  uint64_t bytes = 0;
 };
 
 // All of it outlives the server.
@@ -37,7 +45,10 @@ struct PageServerPlan {
   const BlockReader& blocks;
   std::vector<Space> spaces;
   std::vector<Touch> first;  // what to bring in before all else, in this order
-  pid_t root_pid = 0;        // of the job
+  // What comes after that and before the rest. May be empty; called by a thread of the server, when it serves
+  // already.
+  std::function<std::vector<Stretch>()> second;
+  pid_t root_pid = 0;  // of the job
 };
 
 enum class Served {

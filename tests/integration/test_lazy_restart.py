@@ -96,12 +96,13 @@ def kill(pid):
 
 @pytest.mark.parametrize("program, wanted", [("memory_churn all 256", 100), ("memory_churn mremap 256", 100)])
 def test_page_servers_killed_at_random_moments(program, wanted, subject, holdfast, seed):
-    """One of both, time and again: whichever it is, the job never sees anything but its memory."""
+    """One of both, time and again: whichever it is, the job never sees anything but its memory. Its writes are tracked meanwhile, and the
+    next restart is from what the next snapshot took for written."""
     name, *arguments = program.split()
     rng = random.Random(seed)
     job = subject(name, *arguments).run()
     job.wait_rounds(2)
-    job.checkpoint()
+    job.checkpoint("--capture", "precopy")
     kills = 0
     restarts = 0
     while kills < wanted:
@@ -121,6 +122,7 @@ def test_page_servers_killed_at_random_moments(program, wanted, subject, holdfas
             kills += 1
             time.sleep(rng.uniform(0, 0.01))
         job.wait_rounds(1)
+        job.checkpoint("--capture", "precopy")
         job.assert_good()
     wait_until_filled(holdfast, job)
     world.wait_until(lambda: not page_servers(holdfast), "the page servers' end")

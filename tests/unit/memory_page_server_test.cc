@@ -135,6 +135,10 @@ class PageServerTest : public MemoryStoreTest {
         .blocks = *blocks_,
         .spaces = {{userfaultfd_, &manifest_.address_spaces.at(0), missing, tracking_.get(), subject_}},
         .first = std::move(first),
+        .second =
+            [this] {
+              return std::vector<Stretch>{{17, memory_.start() + memory_.bytes() / 2, memory_.bytes() / 4}};
+            },
         .root_pid = subject_};
     return ServePages(plan, *journal_, companion.get());
   }
