@@ -200,6 +200,7 @@ Result<void> Capture::LookAt(TrackedFile& file, bool was_append_only, bool was_m
   if (found.append_only && was_append_only) {
     frozen.read_later = true;
   } else if ((file.settled || found.read_only) && times == file.times && !found.mapped && !was_mapped &&
+             file.stored.size() == frozen.blocks.size() &&
              std::all_of(file.stored.begin(), file.stored.end(),
                          [](const StoredBlock& block) { return block.bytes != 0; })) {
     for (size_t i = 0; i < frozen.blocks.size(); ++i) frozen.blocks[i].index = file.stored[i].index;
