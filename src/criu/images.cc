@@ -69,6 +69,9 @@ Result<std::vector<ProcessTreeEntry>> ParseProcessTree(std::string_view image) {
     entry.group = static_cast<int32_t>(process.group());
     entry.session = static_cast<int32_t>(process.session());
     for (const uint32_t thread : process.threads()) entry.threads.push_back(static_cast<int32_t>(thread));
+    // The first one has the process's id. Of a zombie CRIU 4.1 writes whatever was in its memory there
+    // (criu/seize.c, collect_threads), and skips it when it restores (criu/pstree.c, read_one_pstree_item).
+    if (!entry.threads.empty()) entry.threads.front() = entry.pid;
     tree.push_back(std::move(entry));
   }
   return tree;

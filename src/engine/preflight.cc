@@ -10,7 +10,9 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <set>
+#include <thread>
 
 #include "base/page.h"
 #include "engine/engine.h"
@@ -228,9 +230,23 @@ Result<void> RefuseRoot(pid_t root) {
 
 }  // namespace
 
+// The job runs on while it is looked at: a connection that is made in that moment may have an end in a
+// process that has been looked at already, or is too new. So only what stays is an obstacle.
 Result<std::vector<Obstacle>> Preflight(const CheckpointOptions& options) {
+  constexpr int kLooksMax = 3;
+  constexpr std::chrono::milliseconds kBetween{20};
   TRY(RefuseRoot(options.root_pid));
-  return Inspector(TRY(ReadTree(options.root_pid))).Inspect();
+  std::vector<Obstacle> obstacles = Inspector(TRY(ReadTree(options.root_pid))).Inspect();
+  for (int looks = 1; looks < kLooksMax && !obstacles.empty(); ++looks) {
+    std::this_thread::sleep_for(kBetween);
+    const std::vector<Obstacle> now = Inspector(TRY(ReadTree(options.root_pid))).Inspect();
+    std::erase_if(obstacles, [&](const Obstacle& one) {
+      return std::none_of(now.begin(), now.end(), [&](const Obstacle& other) {
+        return other.pid == one.pid && other.what == one.what;
+      });
+    });
+  }
+  return obstacles;
 }
 
 }  // namespace holdfast

@@ -129,22 +129,6 @@ def test_pytorch_writes_checkpoints(holdfast, folders, cycles):
 # Databases
 
 
-def test_postgresql_with_clients(holdfast):
-    """Shared buffers, processes that come and go, sockets between them, another user, a SysV segment. Stopped with each
-    snapshot: what the server writes to files that it has closed again would be of later. Resumed with pids of its own:
-    among so many there is always one that somebody else has taken."""
-    need("postgres", "initdb", "pgbench", "psql", "setpriv", "unshare")
-    job = Program(holdfast, "bank", ["unshare", "--ipc", PYTHON, SUBJECTS / "bank.py"])
-    job.run()
-    stored = []
-    for _ in range(4):
-        job.assert_alright()
-        stored.append(job.checkpoint("--stop")["bytes_stored"])
-        job.resume(None, "--pid-mode", "new-ns")
-    job.assert_alright()
-    assert max(stored[1:]) < stored[0], stored
-
-
 @pytest.mark.parametrize(
     "kept_by",
     [
@@ -172,6 +156,21 @@ def test_redis_under_load(kept_by, holdfast, cycles):
     assert holdfast.row(job.name)["exit_status"] == 0
     found = run_undisturbed([PYTHON, SUBJECTS / "redis_load.py", "--digest", job.directory, *options], job.directory)[0]
     assert found.strip() == job.said("digest"), "the files that the server has left hold something else"
+
+
+@pytest.mark.slow
+def test_postgresql_under_load(holdfast, cycles):
+    """A dozen processes of another user, shared memory of every kind, and a client; the balances agree at every moment."""
+    need("psql", "unshare")
+    if not list(pathlib.Path("/usr/lib/postgresql").glob("*/bin/pgbench")):
+        pytest.skip("there is no pgbench (scripts/install-test-subjects)")
+    # With its IPC namespace a snapshot has its SysV segment.
+    job = Program(holdfast, "postgresql", ["unshare", "--ipc", PYTHON, SUBJECTS / "postgres_load.py"])
+    job.directory.chmod(0o755)
+    job.run()
+    for cycle in cycles:
+        job.cycle(cycle)
+    job.assert_lineage()
 
 
 def look_at_rows(path):
@@ -477,7 +476,8 @@ def test_yosys(holdfast, folders, cycles):
 @pytest.mark.slow
 def test_shell_pipeline(holdfast, folders, cycles):
     """Whatever was on its way in pipes, a named one too, arrives once."""
-    command = [SUBJECTS / "pipeline.sh", 500 * cycles.count]
+    # In a long one sort(1) would merge and remove spilled files that are not open, of which a snapshot knows nothing.
+    command = [SUBJECTS / "pipeline.sh", 500 * cycles.count, "64k" if cycles.count <= 3 else "4M"]
     expected = run_undisturbed(command, folders[0])
     job = Batch(holdfast, "pipeline", command, folders[1], progress=lambda: job.log("stderr").count(b"\n"))
     job.run()

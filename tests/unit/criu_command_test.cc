@@ -113,6 +113,11 @@ TEST_F(CriuCommandTest, KnownFailuresHaveAHint) {
   EXPECT_THAT(ErrorFor("Error (c.c:1): write: No space left on device\n").hint, HasSubstr("full"));
 }
 
+TEST_F(CriuCommandTest, WhatIsOfTheMomentIsTriedAgain) {
+  const std::string log = "Error (s.c:1): unix: Non-empty write queue on an in-flight socket 0x5\n";
+  EXPECT_EQ(ErrorFor(log).kind, ErrorKind::kBusy);
+}
+
 TEST_F(CriuCommandTest, ALogThatIsNoTextIsSurvived) {
   EXPECT_EQ(ErrorFor(std::string("\0\xff Error (\0\n", 12)).kind, ErrorKind::kCriu);
   EXPECT_EQ(ErrorFor("Error (").kind, ErrorKind::kCriu);

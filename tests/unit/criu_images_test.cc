@@ -113,6 +113,13 @@ TEST(ParseProcessTree, ReadsEachProcessWithItsThreads) {
   EXPECT_EQ(tree->at(1).group, 10);
 }
 
+TEST(ParseProcessTree, AZombiesThreadIsItself) {
+  const std::string zombie = Number(1, 11) + Number(2, 10) + Number(3, 10) + Number(4, 9) + Number(5, 80);
+  const Result<std::vector<ProcessTreeEntry>> tree = ParseProcessTree(Image({zombie}));
+  ASSERT_TRUE(tree) << tree.error().message;
+  EXPECT_EQ(tree->at(0).threads, (std::vector<int32_t>{11}));
+}
+
 // A mapping in mm-PID.img, with fields that we know nothing of around ours.
 std::string Vma(uint64_t start, uint64_t end, uint32_t flags, const std::string& rest = "") {
   return Bytes(14, Number(1, start) + Number(2, end) + Number(3, 4096) + Number(4, 77) + Number(5, 3) +

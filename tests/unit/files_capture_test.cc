@@ -338,6 +338,15 @@ TEST_F(FileCaptureTest, FileOpenedAfterPrepare) {
   EXPECT_EQ(ReadWholeFile(Path("new")), Text(5, kBlock + 1));
 }
 
+// It has not changed, yet nothing of it is stored.
+TEST_F(FileCaptureTest, SettledFileOpenedAfterPrepare) {
+  WriteAll(MustOpen(Path("old"), O_WRONLY | O_CREAT), Text(5, 3 * kBlock));
+  Checkpoint({[] {}, [&] { MustOpen(Path("old"), O_RDWR); }}, {.settled_after_seconds = 0});
+  std::filesystem::remove(Path("old"));
+  ASSERT_OK(PutBack());
+  EXPECT_EQ(ReadWholeFile(Path("old")), Text(5, 3 * kBlock));
+}
+
 TEST_F(FileCaptureTest, TooLargeIsKnownBySizeOnly) {
   int fd = -1;
   Checkpoint({[&] {
