@@ -8,7 +8,8 @@ import subprocess
 
 import pytest
 import world
-from test_real_programs import PYTHON, SUBJECTS, Program
+from cycling import Cycles, Program
+from test_real_programs import PYTHON, SUBJECTS
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def said_of(report, path):
     return [sentence for sentence in report["files_put_back"] if sentence.startswith(f"{path}: ")]
 
 
-def test_directory_goes_with_the_memory(keeper, holdfast):
+def test_directory_goes_with_the_memory(keeper, holdfast, seed):
     keeper.run("--files", keeper.kept)
 
     def somebody_breaks_it():
@@ -35,11 +36,12 @@ def test_directory_goes_with_the_memory(keeper, holdfast):
         (keeper.kept / "hot-journal").write_text("replayed into an older database")
         (keeper.kept / "log").write_text("overwritten")
 
-    for _ in range(3):
-        keeper.cycle(somebody_breaks_it)
+    for cycle in Cycles(3, seed):
+        keeper.cycle(cycle, somebody_breaks_it)
         assert not (keeper.kept / "hot-journal").exists()
     keeper.kill()
-    report = keeper.resume(1)
+    oldest = holdfast.ok("snapshots", keeper.name)[0]["snapshot"]
+    report = keeper.resume(int(oldest.split("@")[1]))
     keeper.assert_alright()
     assert report["files_put_back"]
     keeper.kill()
@@ -52,10 +54,11 @@ def test_directory_goes_with_the_memory(keeper, holdfast):
     holdfast.verify()
 
 
-def test_directory_that_is_gone(keeper):
+def test_directory_that_is_gone(keeper, seed):
     keeper.run("--files", keeper.kept)
     keeper.wait_rounds(20)
-    keeper.cycle(lambda: shutil.rmtree(keeper.kept))
+    for cycle in Cycles(1, seed):
+        keeper.cycle(cycle, lambda: shutil.rmtree(keeper.kept))
 
 
 def test_rollback_keeps_what_it_leaves(keeper, holdfast):
