@@ -183,8 +183,8 @@ void CorrectWithoutTwin(const CapturedTask& task, Corrections& corrections) {
   const Result<std::vector<MappingDetail>> later = ReadSmaps(task.pid);
   if (!later) return;
   bool differs = false;
-  std::vector<MappingDetail> corrected =
-      CorrectByLater(task.told->details, *later, &differs, &corrections.lost_content);
+  bool doubtful = false;  // what fork makes of a mapping, which is no matter here: all of it was copied
+  std::vector<MappingDetail> corrected = CorrectByLater(task.told->details, *later, &differs, &doubtful);
   if (differs) corrections.details[task.pid_in_namespace] = std::move(corrected);
 }
 

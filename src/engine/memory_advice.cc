@@ -31,8 +31,9 @@ Result<std::vector<MappingDetail>> DetailsOf(const CapturedTask& task,
   return ReadSmaps(task.twin ? task.twin->pid() : task.pid);
 }
 
-// The guards of [start, end), of which the twin has all but `left_out`.
-Result<std::vector<PageRegion>> FindGuards(const PagemapScanner& twin, const PagemapScanner& task,
+// The guards of [start, end), of which the twin has all but `left_out`. `task`: null when it has ended by
+// now.
+Result<std::vector<PageRegion>> FindGuards(const PagemapScanner& twin, const PagemapScanner* task,
                                            const std::vector<TwinRange>& left_out, uint64_t start,
                                            uint64_t end) {
   std::vector<PageRegion> guards;
@@ -46,7 +47,7 @@ Result<std::vector<PageRegion>> FindGuards(const PagemapScanner& twin, const Pag
   for (const TwinRange& range : left_out) {
     if (range.start < start || range.end > end) continue;  // in another mapping
     TRY(look(twin, from, range.start));
-    TRY(look(task, range.start, range.end));
+    if (task != nullptr) TRY(look(*task, range.start, range.end));
     from = range.end;
   }
   TRY(look(twin, from, end));
@@ -68,7 +69,7 @@ Result<std::vector<Advice>> FindAdvice(const CapturedTask& task,
   const Result<std::vector<MappingDetail>> details = DetailsOf(task, corrected);
   const Result<PagemapScanner> in_task = PagemapScanner::Open(task.pid);
   const Result<PagemapScanner> in_twin = PagemapScanner::Open(task.twin ? task.twin->pid() : task.pid);
-  if (!details || !in_task || !in_twin) return advice;  // a process that has ended by now
+  if (!details || !in_twin) return advice;  // a process that has ended by now
   const std::vector<TwinRange> none;
   const std::vector<TwinRange>& left_out = task.twin ? task.choice.plan.left_out : none;
   for (const MappingDetail& detail : *details) {
@@ -76,7 +77,7 @@ Result<std::vector<Advice>> FindAdvice(const CapturedTask& task,
     if (!IsCaptured(mapping)) continue;
     if (detail.Has("wf")) advice.push_back({mapping.start, mapping.bytes(), MADV_WIPEONFORK});
     for (const PageRegion& guard :
-         TRY(FindGuards(*in_twin, *in_task, left_out, mapping.start, mapping.end))) {
+         TRY(FindGuards(*in_twin, in_task ? &*in_task : nullptr, left_out, mapping.start, mapping.end))) {
       advice.push_back({guard.start, guard.bytes(), kGuardInstall});
     }
   }

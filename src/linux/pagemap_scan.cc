@@ -3,12 +3,15 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 
 #include "base/page.h"
+#include "linux/write_protection.h"
 
 namespace holdfast {
 namespace {
@@ -105,6 +108,32 @@ Result<void> PagemapScanner::Scan(uint64_t start, uint64_t end, const Query& que
   return {};
 }
 
+// Tried on memory of ours for which there is no page table yet. False also where it cannot be tried.
+bool PagemapScanner::TellsOfHoles() {
+  constexpr uint64_t kTableBytes = 2ull << 20;        // what one page table is for
+  constexpr int kFlags = O_CLOEXEC | O_NONBLOCK | 1;  // UFFD_USER_MODE_ONLY
+  Result<WriteProtection> protection =
+      WriteProtection::Enable(Fd(static_cast<int>(syscall(SYS_userfaultfd, kFlags))));
+  const Result<PagemapScanner> scanner = Open(getpid());
+  if (!protection || !scanner) return false;
+  void* room = mmap(nullptr, 2 * kTableBytes, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (room == MAP_FAILED) return false;
+  const uint64_t start = (reinterpret_cast<uint64_t>(room) + kTableBytes - 1) / kTableBytes * kTableBytes;
+  bool told = false;
+  if (protection->Register(start, start + kTableBytes)) {
+    const Query marks{.all_of = kPageWritten, .any_of = 0, .returned = kPageWritten};
+    const Result<void> asked =
+        scanner->Scan(start, start + kTableBytes, marks, [&](const PageRegion& region) -> Result<void> {
+          told = region.start == start && region.end == start + kTableBytes;
+          return {};
+        });
+    told = told && asked;
+  }
+  munmap(room, 2 * kTableBytes);
+  return told;
+}
+
 Result<std::vector<PageRegion>> PagemapScanner::Pages(uint64_t start, uint64_t end,
                                                       const Query& query) const {
   std::vector<PageRegion> pages;
@@ -139,8 +168,22 @@ Result<bool> PagemapScanner::IsRegistered(uint64_t address) const {
   return registered;
 }
 
+Result<std::vector<PageRegion>> PagemapScanner::UnprotectedByPlaces(uint64_t start, uint64_t end) const {
+  std::vector<PageRegion> regions;
+  uint64_t from = start;
+  TRY(Scan(start, end, {.inverted = kPageWritten}, [&](const PageRegion& region) -> Result<void> {
+    if (region.start > from) regions.push_back({from, region.start, kPageWritten});
+    from = region.end;
+    return {};
+  }));
+  if (from < end) regions.push_back({from, end, kPageWritten});
+  return regions;
+}
+
 // The kernel has a short way for exactly this question (pagemap_scan_pmd_entry, fs/proc/task_mmu.c).
 Result<std::vector<PageRegion>> PagemapScanner::Unprotected(uint64_t start, uint64_t end) const {
+  static const bool kTellsOfHoles = TellsOfHoles();
+  if (!kTellsOfHoles) return UnprotectedByPlaces(start, end);
   std::vector<PageRegion> regions;
   const Query marks{.all_of = kPageWritten, .any_of = 0, .returned = kPageWritten};
   TRY(Scan(start, end, marks, [&regions](const PageRegion& region) -> Result<void> {

@@ -50,7 +50,8 @@ class PagemapScanner {
   Result<bool> IsRegistered(uint64_t address) const;
   // The parts of [start, end) that are not protected: pages that were written to, and places without a page
   // next to some. Quick, 0.5 ms for a GiB: nothing is asked about any page but its mark, which may be left
-  // from elsewhere unless the mapping is registered.
+  // from elsewhere unless the mapping is registered. Kernels that forget places without a page table there
+  // (before "fix PAGEMAP_SCAN written state for PMD holes", fs/proc/task_mmu.c) are asked the long way.
   Result<std::vector<PageRegion>> Unprotected(uint64_t start, uint64_t end) const;
   // The private pages of [start, end) that are not protected.
   Result<std::vector<PageRegion>> UnprotectedPages(uint64_t start, uint64_t end) const;
@@ -60,6 +61,8 @@ class PagemapScanner {
   // Protects all of [start, end) in registered mappings, places without a page too: the page that comes there
   // is protected until it is written to. Page tables are made for it, 2 MiB for each GiB.
   Result<void> ProtectPlaces(uint64_t start, uint64_t end) const;
+  // The same, found the long way: all but the places that are known to be protected.
+  Result<std::vector<PageRegion>> UnprotectedByPlaces(uint64_t start, uint64_t end) const;
   // Whether there are protected pages in [start, end), whatever mapping that is.
   Result<bool> HasProtected(uint64_t start, uint64_t end) const;
 
@@ -72,6 +75,8 @@ class PagemapScanner {
     uint64_t returned = 0;
     uint64_t pages_max = 0;  // 0: all
   };
+  // Whether places without a page table are told as not protected.
+  static bool TellsOfHoles();
   template <typename Visit>
   Result<void> Scan(uint64_t start, uint64_t end, const Query& query, const Visit& visit) const;
   // The regions of a query, but for markers.

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <optional>
 
@@ -13,6 +14,9 @@
 
 namespace holdfast {
 namespace {
+
+// Of the one that runs apart now, in memory that it shares.
+std::atomic<pid_t> starter = 0;
 
 struct Work {
   const std::function<Result<void>()>& work;
@@ -55,16 +59,22 @@ Result<void> RunApart(const std::function<Result<void>()>& work) {
   sigset_t before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
+  starter = getpid();
   const pid_t pid = clone(Run, stack.top(), CLONE_VM | CLONE_VFORK | CLONE_FILES, &apart);
   const int error = errno;
   if (pid > 0) {
     while (waitpid(pid, nullptr, __WALL) < 0 && errno == EINTR) {
     }
   }
+  starter = 0;
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (pid < 0) return FailErrno(error, "cannot start a process");
   if (!apart.result) return Fail(ErrorKind::kInternal, "a process of ours was killed");
   return *std::move(apart.result);
+}
+
+bool IsLeftApart() {
+  return starter != 0 && getpid() != starter && getppid() != starter;
 }
 
 }  // namespace holdfast

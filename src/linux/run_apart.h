@@ -13,4 +13,8 @@ namespace holdfast {
 // error of its own: there is no process to be had. Requires: nobody waits for any child of ours meanwhile.
 Result<void> RunApart(const std::function<Result<void>()>& work);
 
+// Whether we are such a process, and who started it is gone. Who then waits for what only that one could
+// bring about has to end: by that it lets go of all that it traces and keeps open.
+bool IsLeftApart();
+
 }  // namespace holdfast

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -13,6 +14,7 @@
 
 #include "base/clock.h"
 #include "linux/proc.h"
+#include "linux/run_apart.h"
 
 namespace holdfast {
 namespace {
@@ -44,6 +46,7 @@ StoppedProcess::~StoppedProcess() {
   for (;;) {
     std::erase_if(threads_, [](const Thread& thread) { return DetachAtItsStop(thread.id); });
     if (threads_.empty()) break;
+    if (IsLeftApart()) _exit(1);
     std::this_thread::sleep_for(std::chrono::microseconds(200));
   }
 }

@@ -112,6 +112,8 @@ bool PlaceDescriptors(const Prepared& prepared) {
     const pid_t inner = fork();
     if (inner < 0) _exit(kExitCannotStart);
     if (inner > 0) {
+      // It only waits, and must keep nothing open: who waits for a userfaultfd to be closed would wait, too.
+      syscall(SYS_close_range, 3, ~0u, 0);
       int status = 0;
       while (waitpid(inner, &status, 0) < 0 && errno == EINTR) {
       }

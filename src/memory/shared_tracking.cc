@@ -18,6 +18,7 @@
 #include "base/parallel.h"
 #include "base/units.h"
 #include "linux/pagemap_scan.h"
+#include "linux/run_apart.h"
 #include "linux/write_protection.h"
 #include "memory/known_pages.h"
 #include "memory/tracking_descriptor.h"
@@ -205,7 +206,13 @@ Result<void> SharedTracking::Register(pid_t pid, const StoppedProcess& stopped,
   epoll_event event{};
   event.events = EPOLLIN;
   event.data.fd = protection.descriptor();
-  const std::lock_guard lock(impl_->mutex);
+  // The thread that reads events may have died with it.
+  std::unique_lock lock(impl_->mutex, std::try_to_lock);
+  while (!lock) {
+    if (IsLeftApart()) return Fail(ErrorKind::kInterrupted, "whoever tracks shared memory is gone");
+    std::this_thread::yield();
+    static_cast<void>(lock.try_lock());
+  }
   if (epoll_ctl(impl_->epoll.get(), EPOLL_CTL_ADD, protection.descriptor(), &event) != 0) {
     return FailErrno("cannot wait for events of shared memory");
   }

@@ -48,6 +48,22 @@ def test_stores_what_changed(subject, holdfast):
         job.wait_rounds(9)  # in eight it looks at all of its memory
 
 
+def test_in_a_pid_namespace_of_its_own(subject, holdfast):
+    """A clone for the twin is a fork that is told of, to whoever still has the descriptor open."""
+    job = subject("slow_writer", 64, 2, "shared").run()
+    job.checkpoint()
+    job.kill()
+    job.resume(None, "--pid-mode", "new-ns")
+    for way in ("partial", "precopy", "auto"):
+        job.wait_rounds(2)
+        job.checkpoint("--capture", way)
+    job.assert_untouched()
+    job.kill()
+    job.resume(None, "--pid-mode", "new-ns")
+    job.wait_rounds(9)
+    job.assert_good()
+
+
 def test_a_killed_checkpoint_leaves_nothing(subject, holdfast, seed):
     """Whoever forks while it is tracked waits for the checkpoint's answer, or for its end."""
     job = subject("shared_random", "anonymous", 24).run()

@@ -1,5 +1,6 @@
 // Much memory of which little is written to: in each round some pages get a new generation, and all of it is
 // verified, bit by bit. slow_writer DIR [MEGABYTES] [PAGES A ROUND] [private|shared]
+// Shared memory has an end that was written to and is not mapped any more.
 #include "subject.h"
 
 int main(int argc, char** argv) {
@@ -7,7 +8,12 @@ int main(int argc, char** argv) {
   size_t pages = (strtoul(SubjectArgument(argc, argv, 2, "64"), NULL, 10) << 20) / kPageBytes;
   size_t writes = strtoul(SubjectArgument(argc, argv, 3, "20"), NULL, 10);
   int shared = !strcmp(SubjectArgument(argc, argv, 4, "private"), "shared");
-  char* memory = SubjectMap(pages * kPageBytes, shared ? MAP_SHARED : MAP_PRIVATE);
+  const size_t end_bytes = shared ? 64 * kPageBytes : 0;
+  char* memory = SubjectMap(pages * kPageBytes + end_bytes, shared ? MAP_SHARED : MAP_PRIVATE);
+  if (end_bytes > 0) {
+    memset(memory + pages * kPageBytes, 1, end_bytes);
+    SUBJECT_CHECK(munmap(memory + pages * kPageBytes, end_bytes) == 0);
+  }
   uint32_t* generation = SubjectMap(pages * sizeof *generation, MAP_PRIVATE);
   for (size_t page = 0; page < pages; ++page) SubjectFill(memory + page * kPageBytes, kPageBytes, page << 32);
   SubjectReady();

@@ -300,6 +300,18 @@ class WatchedPages : public ::testing::Test {
   const PagemapScanner scanner_ = PagemapScanner::Open(::getpid()).value();
 };
 
+TEST_F(WatchedPages, TheLongWayTellsTheSame) {
+  for (const size_t page : {0U, 2U, 3U, 5U, 6U}) memory_.Write(page);
+  ASSERT_TRUE(scanner_.Protect(start_, end_));
+  memory_.Write(3);
+  memory_.Write(7);
+  ASSERT_EQ(::madvise(memory_.Page(5), kPageBytes, MADV_DONTNEED), 0);
+  EXPECT_THAT(Numbers(scanner_.Unprotected(start_, end_)), ElementsAre(1, 3, 4, 5, 7));
+  EXPECT_THAT(Numbers(scanner_.UnprotectedByPlaces(start_, end_)), ElementsAre(1, 3, 4, 5, 7));
+  ASSERT_EQ(::munmap(memory_.Page(0), memory_.bytes()), 0);
+  EXPECT_THAT(Numbers(scanner_.UnprotectedByPlaces(start_, end_)), ElementsAre(0, 1, 2, 3, 4, 5, 6, 7));
+}
+
 TEST_F(WatchedPages, AreRegistered) {
   EXPECT_TRUE(scanner_.IsRegistered(start_).value());
   TestMemory other(2);
