@@ -279,6 +279,108 @@ TEST_F(FileTreeTest, LinkToTheOutsideKeepsWhatItHas) {
   EXPECT_EQ(ReadWholeFile(outside), "of later");
 }
 
+// The file that had another name is another one now, and so is that which got one since.
+TEST_F(FileTreeTest, LinkToTheOutsideOfAnotherFileKeepsWhatItHas) {
+  const std::string old_backup = (directory_.path() / "old backup").string();
+  const std::string new_backup = (directory_.path() / "new backup").string();
+  Write(Path("a"), "of the snapshot");
+  fs::create_hard_link(Path("a"), old_backup);
+  TakeTree();
+  Write(Path("a.new"), "of later");
+  fs::rename(Path("a.new"), Path("a"));
+  fs::create_hard_link(Path("a"), new_backup);
+  ASSERT_OK(PutBack());
+  EXPECT_EQ(ReadWholeFile(Path("a")), "of the snapshot");
+  EXPECT_EQ(ReadWholeFile(old_backup), "of the snapshot");
+  EXPECT_EQ(ReadWholeFile(new_backup), "of later");
+}
+
+TEST_F(FileTreeTest, LinkToTheOutsideThatWasThereFollows) {
+  const std::string outside = (directory_.path() / "outside").string();
+  Write(Path("a"), "of the snapshot");
+  fs::create_hard_link(Path("a"), outside);
+  TakeTree();
+  Write(Path("a"), "of later");
+  ASSERT_OK(PutBack());
+  EXPECT_EQ(ReadWholeFile(Path("a")), "of the snapshot");
+  EXPECT_TRUE(fs::equivalent(Path("a"), outside));
+}
+
+// A file that is too large for snapshots: it must stay, and nothing else may be changed when it has not.
+class FileNotKeptTest : public FileTreeTest {
+ protected:
+  void SetUp() override {
+    FileTreeTest::SetUp();
+    Write(Path("small"), "small");
+    Write(Path("tbig"), "0123456789");
+    ASSERT_TRUE(fs::create_directory(Path("z")));
+    fs::create_hard_link(Path("tbig"), Path("z/big"));
+    FileCaptureOptions options = Options();
+    options.file_bytes_max = 9;
+    refresh_ = true;
+    Checkpoint({[] {}}, options);
+    ASSERT_EQ(warnings_.size(), 1U);
+    Write(Path("later"), "later");
+  }
+  void ExpectRefusal(const std::string& why) {
+    const std::map<std::string, Seen> before = Look();
+    const Result<std::vector<std::string>> said = PutBack();
+    ASSERT_FALSE(said.has_value());
+    EXPECT_THAT(said.error().message, HasSubstr(why));
+    EXPECT_EQ(Look(), before);
+  }
+  std::string Outside() const { return (directory_.path() / "outside").string(); }
+};
+
+TEST_F(FileNotKeptTest, StaysAsItIs) {
+  Write(Path("small"), "other");
+  fs::create_hard_link(Path("tbig"), Outside());
+  fs::remove(Path("z/big"));
+  ASSERT_OK(PutBack());
+  EXPECT_EQ(ReadWholeFile(Path("tbig")), "0123456789");
+  EXPECT_TRUE(fs::equivalent(Path("tbig"), Outside()));
+  EXPECT_TRUE(fs::equivalent(Path("tbig"), Path("z/big")));
+  EXPECT_EQ(ReadWholeFile(Path("small")), "small");
+  EXPECT_FALSE(fs::exists(Path("later")));
+}
+
+TEST_F(FileNotKeptTest, StaysWhereAnotherIsALinkToIt) {
+  fs::remove(Path("small"));
+  fs::create_hard_link(Path("tbig"), Path("small"));
+  ASSERT_OK(PutBack());
+  EXPECT_EQ(ReadWholeFile(Path("tbig")), "0123456789");
+  EXPECT_EQ(ReadWholeFile(Path("small")), "small");
+}
+
+TEST_F(FileNotKeptTest, IsRefusedFirstWhenItIsShorter) {
+  Write(Path("tbig"), "012");
+  ExpectRefusal("the snapshot does not hold its content");
+}
+
+TEST_F(FileNotKeptTest, IsRefusedFirstWhenItIsGone) {
+  fs::rename(Path("tbig"), Path("moved"));
+  ExpectRefusal("is gone");
+}
+
+TEST_F(FileNotKeptTest, IsRefusedFirstWhenItIsSomethingElse) {
+  fs::remove(Path("z/big"));
+  fs::remove(Path("tbig"));
+  ASSERT_TRUE(fs::create_directory(Path("tbig")));
+  ExpectRefusal("is something else now");
+}
+
+TEST_F(FileNotKeptTest, IsRefusedFirstWhenItsNamesAreTwoFiles) {
+  fs::remove(Path("tbig"));
+  Write(Path("tbig"), "another one, and longer");
+  ExpectRefusal("is no link to");
+}
+
+TEST_F(FileNotKeptTest, IsRefusedFirstWhenSomebodyKeepsMoreOfIt) {
+  Write(Path("tbig"), "0123456789 and more");
+  fs::create_hard_link(Path("tbig"), Outside());
+  ExpectRefusal("names outside of the directory");
+}
+
 TEST_F(FileTreeTest, LinksAreNotFollowed) {
   const fs::path outside = directory_.path() / "outside";
   ASSERT_TRUE(fs::create_directory(outside));
@@ -315,6 +417,53 @@ TEST_F(FileTreeTest, SocketsAndMountsAreLeftAlone) {
   ::close(socket);
   ASSERT_OK(said);
   EXPECT_THAT(*said, IsEmpty());
+}
+
+// What is where the mount was is nothing that came after the snapshot.
+TEST_F(FileTreeTest, WhatAMountHidIsLeftAlone) {
+  ASSERT_TRUE(fs::create_directories(Path("data/sub")));
+  Write(Path("data/sub/precious"), "precious");
+  Write(Path("file"), "of the snapshot");
+  if (::mount("none", Path("data").c_str(), "tmpfs", 0, nullptr) != 0) GTEST_SKIP() << "no mounts here";
+  TakeTree();
+  ASSERT_EQ(::umount(Path("data").c_str()), 0);
+  Write(Path("file"), "of later");
+  fs::create_hard_link(Path("file"), Path("data/backup"));
+  Write(Path("later"), "later");
+  ASSERT_OK(PutBack());
+  EXPECT_EQ(ReadWholeFile(Path("data/sub/precious")), "precious");
+  EXPECT_EQ(ReadWholeFile(Path("data/backup")), "of later");
+  EXPECT_EQ(ReadWholeFile(Path("file")), "of the snapshot");
+  EXPECT_FALSE(fs::exists(Path("later")));
+}
+
+TEST_F(FileTreeTest, MountThatCameLaterIsNotEntered) {
+  ASSERT_TRUE(fs::create_directories(Path("sub")));
+  Write(Path("sub/file"), "of the snapshot");
+  TakeTree();
+  if (::mount("none", Path("sub").c_str(), "tmpfs", 0, "mode=0711") != 0) GTEST_SKIP() << "no mounts here";
+  Write(Path("sub/file"), "of another file system");
+  Write(Path("later"), "later");
+  const std::map<std::string, Seen> before = Look();
+  const Result<std::vector<std::string>> said = PutBack();
+  const std::map<std::string, Seen> after = Look();
+  ASSERT_EQ(::umount(Path("sub").c_str()), 0);
+  ASSERT_FALSE(said.has_value());
+  EXPECT_EQ(said.error().message,
+            Path("sub") + " was a directory at the checkpoint, and something is mounted on it now");
+  EXPECT_EQ(after, before);
+}
+
+TEST_F(FileTreeTest, MountInANewDirectoryIsLeft) {
+  TakeTree();
+  ASSERT_TRUE(fs::create_directories(Path("later/sub")));
+  if (::mount("none", Path("later/sub").c_str(), "tmpfs", 0, nullptr) != 0) GTEST_SKIP() << "no mounts here";
+  Write(Path("later/sub/file"), "of another file system");
+  const Result<std::vector<std::string>> said = PutBack();
+  EXPECT_EQ(ReadWholeFile(Path("later/sub/file")), "of another file system");
+  ASSERT_EQ(::umount(Path("later/sub").c_str()), 0);
+  ASSERT_OK(said);
+  EXPECT_THAT(*said, ElementsAre(HasSubstr("something is mounted"), HasSubstr("something is mounted")));
 }
 
 uint64_t BytesReadByUs() {
