@@ -293,8 +293,7 @@ Result<void> TreeReturn::PutStatus(const TreeEntry& entry) {
       return FailErrno("cannot look at " + Shown(entry.path));
   }
   if (entry.kind != Kind::kSymlink && (now.st_mode & 07777) != entry.mode) {
-    if (::fchmodat(directory, name, entry.mode, 0) != 0)
-      return FailErrno("cannot give " + Shown(entry.path) + " its mode");
+    TRY(PutMode(entry));
     done.push_back(fmt::format("mode {:04o}", entry.mode));
   }
   TRY(PutAttributes(entry, fmt::format("/proc/self/fd/{}/{}", directory, name), done));
@@ -302,6 +301,22 @@ Result<void> TreeReturn::PutStatus(const TreeEntry& entry) {
   if (!IsSameTime(now.st_mtim, times[1]) && ::utimensat(directory, name, times, AT_SYMLINK_NOFOLLOW) != 0)
     return FailErrno("cannot give " + Shown(entry.path) + " its time");
   if (!done.empty()) sentences_.push_back(fmt::format("{}: {}", Shown(entry.path), fmt::join(done, ", ")));
+  return {};
+}
+
+// By a descriptor: what has just been put in its place, a link, must not be followed.
+Result<void> TreeReturn::PutMode(const TreeEntry& entry) const {
+  const Fd place(OpenWithoutLinks(top_.get(), entry.path, O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  struct stat status {};
+  if (!place.valid() || ::fstat(place.get(), &status) != 0)
+    return FailErrno("cannot open " + Shown(entry.path));
+  const bool is_it = entry.kind == Kind::kDirectory ? S_ISDIR(status.st_mode) : S_ISFIFO(status.st_mode);
+  if (!is_it) {
+    return Fail(ErrorKind::kBusy, Shown(entry.path) + " is being changed by another process")
+        .WithHint("end what changes it, then resume again");
+  }
+  if (::chmod(fmt::format("/proc/self/fd/{}", place.get()).c_str(), entry.mode) != 0)
+    return FailErrno("cannot give " + Shown(entry.path) + " its mode");
   return {};
 }
 

@@ -48,6 +48,7 @@ class TreeReturn {
   Result<void> PutAttributes(const TreeEntry& entry, const std::string& path,
                              std::vector<std::string>& done) const;
   Result<void> PutStatus(const TreeEntry& entry);
+  Result<void> PutMode(const TreeEntry& entry) const;
   std::string Shown(const std::string& path) const {
     return path.empty() ? tree_.path : tree_.path + "/" + path;
   }

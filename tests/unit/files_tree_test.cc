@@ -1,9 +1,12 @@
 // Directories that belong to a snapshot as a whole: captured with the job at work, put back over whatever
 // somebody has made of them.
 #include <gmock/gmock.h>
+#include <linux/capability.h>
 #include <linux/magic.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <sys/vfs.h>
@@ -15,6 +18,7 @@
 #include <random>
 
 #include "files/file_times.h"
+#include "files/tree_return.h"
 #include "files_test_support.h"
 
 namespace holdfast {
@@ -464,6 +468,88 @@ TEST_F(FileTreeTest, MountInANewDirectoryIsLeft) {
   ASSERT_EQ(::umount(Path("later/sub").c_str()), 0);
   ASSERT_OK(said);
   EXPECT_THAT(*said, ElementsAre(HasSubstr("something is mounted"), HasSubstr("something is mounted")));
+}
+
+TEST_F(FileTreeTest, LinkThatIsPutThereMeanwhileIsNotFollowed) {
+  const std::string outside = (directory_.path() / "outside").string();
+  ASSERT_TRUE(fs::create_directory(outside));
+  ASSERT_EQ(::chmod(outside.c_str(), 0700), 0);
+  ASSERT_TRUE(fs::create_directory(Path("sub")));
+  ASSERT_EQ(::chmod(Path("sub").c_str(), 0755), 0);
+  TakeTree();
+  const Fd root(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  std::vector<std::string> sentences;
+  const FileStates files;
+  ASSERT_EQ(manifest_.trees.size(), 1U);
+  TreeReturn tree(manifest_.trees[0], files, root, sentences);
+  ASSERT_OK(tree.Check());
+  ASSERT_OK(tree.PutNames());
+  fs::remove(Path("sub"));
+  fs::create_directory_symlink(outside, Path("sub"));
+  EXPECT_FALSE(tree.Complete().has_value());
+  struct stat status {};
+  ASSERT_EQ(::stat(outside.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 07777, 0700U);
+}
+
+// A mapping of somebody else writes to it, and in a tmpfs no time tells.
+TEST_F(FileTreeTest, FileThatIsOpenForReadingIsAsAtTheFreeze) {
+  if (::mount("none", Tree().c_str(), "tmpfs", 0, nullptr) != 0) GTEST_SKIP() << "no mounts here";
+  Write(Path("file"), "old");
+  const Fd fd(::open(Path("file").c_str(), O_RDWR | O_CLOEXEC));
+  void* const mapped = ::mmap(nullptr, 3, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+  ASSERT_NE(mapped, MAP_FAILED);
+  auto* const bytes = static_cast<volatile char*>(mapped);
+  bytes[0] = 'O';
+  at_freeze_ = [&] { bytes[0] = 'N'; };
+  FileCaptureOptions options = Options();
+  options.began_ms = 0;
+  Checkpoint({[&] { MustOpen(Path("file"), O_RDONLY); }}, options);
+  bytes[0] = '?';
+  const Result<std::vector<std::string>> said = PutBack();
+  const std::string now = ReadWholeFile(Path("file"));
+  EXPECT_EQ(::munmap(mapped, 3), 0);
+  EXPECT_EQ(::umount2(Tree().c_str(), MNT_DETACH), 0);
+  ASSERT_OK(said);
+  EXPECT_EQ(now, "Nld");
+}
+
+// What lets root read any file, off and on again.
+class WithoutReadingAll {
+ public:
+  WithoutReadingAll() {
+    if (::syscall(SYS_capget, &header_, &before_[0]) != 0) abort();
+    __user_cap_data_struct less[2] = {before_[0], before_[1]};
+    less[0].effective &= ~((1U << CAP_DAC_OVERRIDE) | (1U << CAP_DAC_READ_SEARCH));
+    if (::syscall(SYS_capset, &header_, &less[0]) != 0) abort();
+  }
+  WithoutReadingAll(const WithoutReadingAll&) = delete;
+  WithoutReadingAll& operator=(const WithoutReadingAll&) = delete;
+  ~WithoutReadingAll() {
+    if (::syscall(SYS_capset, &header_, &before_[0]) != 0) abort();
+  }
+
+ private:
+  __user_cap_header_struct header_{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct before_[2]{};
+};
+
+TEST_F(FileTreeTest, FileThatCannotBeReadIsLeftOut) {
+  Write(Path("secret"), "not for us");
+  Write(Path("file"), "of the snapshot");
+  ASSERT_EQ(::chmod(Path("secret").c_str(), 0), 0);
+  {
+    const WithoutReadingAll less;
+    TakeTree();
+  }
+  ASSERT_FALSE(HasFailure());
+  EXPECT_THAT(warnings_, ElementsAre(HasSubstr("the content of " + Path("secret") + " is not kept")));
+  ASSERT_NE(Find(Path("secret")), nullptr);
+  EXPECT_EQ(Find(Path("secret"))->bytes, 10U);
+  Write(Path("file"), "of later");
+  ASSERT_OK(PutBack());
+  EXPECT_EQ(ReadWholeFile(Path("secret")), "not for us");
+  EXPECT_EQ(ReadWholeFile(Path("file")), "of the snapshot");
 }
 
 uint64_t BytesReadByUs() {
