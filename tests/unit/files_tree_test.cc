@@ -499,6 +499,7 @@ TEST_F(FileTreeTest, FileThatIsOpenForReadingIsAsAtTheFreeze) {
   const Fd fd(::open(Path("file").c_str(), O_RDWR | O_CLOEXEC));
   void* const mapped = ::mmap(nullptr, 3, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
   ASSERT_NE(mapped, MAP_FAILED);
+  ASSERT_EQ(::madvise(mapped, 3, MADV_DONTFORK), 0);  // the job has none
   auto* const bytes = static_cast<volatile char*>(mapped);
   bytes[0] = 'O';
   at_freeze_ = [&] { bytes[0] = 'N'; };
