@@ -165,7 +165,9 @@ Result<void> Capture::Look(const FoundFile& found) {
 Result<void> Capture::LookAt(TrackedFile& file, bool was_append_only, bool was_mapped) {
   const FoundFile& found = file.found;
   struct stat status {};
-  const int looked = file.fd.valid() ? ::fstat(file.fd.get(), &status) : ::stat(found.link.c_str(), &status);
+  const int looked = file.fd.valid()      ? ::fstat(file.fd.get(), &status)
+                     : file.place.valid() ? ::fstat(file.place.get(), &status)
+                                          : ::stat(found.link.c_str(), &status);
   if (looked != 0) return FailErrno("cannot look at " + found.path);
   const FileTimes times = TimesOf(status);
 
@@ -186,12 +188,13 @@ Result<void> Capture::LookAt(TrackedFile& file, bool was_append_only, bool was_m
   frozen.state.content_kept = IsKept(file, times.bytes);
   if (!frozen.state.content_kept) return {};
 
+  // Outside of trees one that is only read is put back when it is missing, and only then.
+  const bool believes_times = file.settled || (found.read_only && !IsInTree(found.path));
   frozen.blocks.resize(FileBlockCount(times.bytes));
   if (found.append_only && was_append_only) {
     frozen.read_later = file.fd.get();
     frozen.state.kept_by = "appended to";
-  } else if ((file.settled || found.read_only) && times == file.times && !found.mapped && !was_mapped &&
-             file.IsWhollyStored()) {
+  } else if (believes_times && times == file.times && !found.mapped && !was_mapped && file.IsWhollyStored()) {
     TakeStored(frozen);
   } else if (file.copy.valid() && times.bytes >= options_.reflink_bytes_min &&
              Reflink(file.fd.get(), file.copy)) {

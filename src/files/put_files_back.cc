@@ -16,7 +16,6 @@
 #include <filesystem>
 #include <mutex>
 #include <optional>
-#include <set>
 #include <vector>
 
 #include "base/page.h"
@@ -48,6 +47,14 @@ struct Return {
   std::vector<std::string> done;  // "mode", ...
 };
 
+Result<void> CheckRecord(const FileState& state) {
+  const bool whole = !state.content_kept || (state.content.bytes == state.bytes &&
+                                             state.content.blocks.size() == FileBlockCount(state.bytes));
+  if (whole && state.path.starts_with('/')) return {};
+  return Fail(ErrorKind::kCorrupt,
+              fmt::format("the snapshot's record of the file '{}' makes no sense", state.path));
+}
+
 class Putter {
  public:
   Putter(const std::vector<DirectoryState>& directories, const std::vector<FileTree>& trees,
@@ -63,7 +70,7 @@ class Putter {
  private:
   bool IsInTree(const std::string& path) const;
   Result<void> PutOpenBack();
-  Result<void> Open(const FileState& state);
+  Result<std::unique_ptr<Return>> Open(const FileState& state) const;
   Result<void> CheckNotKept(const Return& file) const;
   Result<void> Create(Return& file);
   Result<void> RestoreLength(Return& file);
@@ -85,7 +92,7 @@ class Putter {
   RaisedDescriptorLimit descriptor_limit_;
   Fd root_;
   std::vector<std::unique_ptr<Return>> returns_;  // those that are open
-  std::set<std::string> paths_;
+  FileStates states_;
   std::atomic<uint64_t> bytes_done_{0};
   std::vector<std::string> sentences_;
 };
@@ -93,16 +100,19 @@ class Putter {
 Result<std::vector<std::string>> Putter::Run(const std::vector<FileState>& files) {
   root_.Reset(::open(root_path_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!root_.valid()) return FailErrno("cannot open " + root_path_);
+  for (const FileState& state : files) {
+    TRY(CheckRecord(state));
+    states_[state.path] = &state;
+  }
   std::vector<TreeReturn> trees;
-  for (const FileTree& tree : file_trees_) TRY(trees.emplace_back(tree, root_, sentences_).Check());
+  for (const FileTree& tree : file_trees_) TRY(trees.emplace_back(tree, states_, root_, sentences_).Check());
   std::vector<const FileState*> in_trees;
   for (const FileState& state : files) {
-    paths_.insert(state.path);
-    if (IsInTree(state.path)) {
-      in_trees.push_back(&state);
-    } else {
-      TRY(Open(state));
-    }
+    const bool in_tree = IsInTree(state.path);
+    if (in_tree) in_trees.push_back(&state);
+    if (in_tree && state.content_kept) continue;  // what is in its way, goes
+    std::unique_ptr<Return> file = TRY(Open(state));
+    if (!in_tree && file != nullptr) returns_.push_back(std::move(file));
   }
   sentences_ = TRY(MakeMissingDirectories(root_, directories_));
   for (TreeReturn& tree : trees) TRY(tree.PutNames());
@@ -110,7 +120,7 @@ Result<std::vector<std::string>> Putter::Run(const std::vector<FileState>& files
   // Those in trees may be many, and what stands in their way is gone: some at a time.
   constexpr size_t kFilesOpenMax = 512;
   for (size_t i = 0; i < in_trees.size(); ++i) {
-    TRY(Open(*in_trees[i]));
+    if (std::unique_ptr<Return> file = TRY(Open(*in_trees[i]))) returns_.push_back(std::move(file));
     if (returns_.size() >= kFilesOpenMax || i + 1 == in_trees.size()) TRY(PutOpenBack());
   }
   for (TreeReturn& tree : trees) TRY(tree.Complete());
@@ -150,13 +160,8 @@ Error Putter::Refused(const std::string& path, int error_number) const {
   return FailErrno(error_number, "cannot put back " + path);
 }
 
-Result<void> Putter::Open(const FileState& state) {
-  if (!state.path.starts_with('/') ||
-      (state.content_kept &&
-       (state.content.bytes != state.bytes || state.content.blocks.size() != FileBlockCount(state.bytes)))) {
-    return Fail(ErrorKind::kCorrupt,
-                fmt::format("the snapshot's record of the file '{}' makes no sense", state.path));
-  }
+// Null when it is there, and that is all.
+Result<std::unique_ptr<Return>> Putter::Open(const FileState& state) const {
   auto file = std::make_unique<Return>();
   file->state = &state;
   // First as a mere place: opening a fifo or a device does things.
@@ -166,7 +171,7 @@ Result<void> Putter::Open(const FileState& state) {
     if (errno != ENOENT) return Refused(state.path, errno);
   } else {
     if (::fstat(place.get(), &status) != 0) return Refused(state.path, errno);
-    if (state.only_if_missing && S_ISREG(status.st_mode)) return {};
+    if (state.only_if_missing && S_ISREG(status.st_mode)) return nullptr;
     if (S_ISLNK(status.st_mode)) return Refused(state.path, ELOOP);
     if (!S_ISREG(status.st_mode)) {
       return Fail(
@@ -185,8 +190,7 @@ Result<void> Putter::Open(const FileState& state) {
     file->bytes_before = static_cast<uint64_t>(status.st_size);
   }
   if (!state.content_kept) TRY(CheckNotKept(*file));
-  returns_.push_back(std::move(file));
-  return {};
+  return file;
 }
 
 Result<void> Putter::CheckNotKept(const Return& file) const {
@@ -325,7 +329,7 @@ Result<void> Putter::RemoveSidecars(const Return& file) {
   if (!directory.valid()) return Refused(database, errno);
   for (const std::string_view suffix : kSqliteSuffixes) {
     const std::string sidecar = database + std::string(suffix);
-    if (paths_.contains(sidecar)) continue;
+    if (states_.contains(sidecar)) continue;
     const std::string name = path.filename().string() + std::string(suffix);
     struct stat status {};
     if (::fstatat(directory.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) continue;

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 namespace holdfast {
 
@@ -25,7 +26,7 @@ Result<std::optional<TrackedFile>> TrackByName(pid_t pid, const std::string& pat
   const std::string root_path = fmt::format("/proc/{}/root", pid);
   const Fd root(::open(root_path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!root.valid()) return FailErrno("cannot open " + root_path);
-  const Fd place(OpenWithoutLinks(root.get(), path, O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  Fd place(OpenWithoutLinks(root.get(), path, O_PATH | O_NOFOLLOW | O_CLOEXEC));
   struct stat status {};
   if (!place.valid() || ::fstat(place.get(), &status) != 0 || !S_ISREG(status.st_mode)) return std::nullopt;
   FoundFile found;
@@ -33,7 +34,9 @@ Result<std::optional<TrackedFile>> TrackByName(pid_t pid, const std::string& pat
   found.path = path;
   found.pid = pid;
   found.link = fmt::format("/proc/self/fd/{}", place.get());
-  return TrackFile(found, std::numeric_limits<double>::infinity());
+  std::optional<TrackedFile> file = TRY(TrackFile(found, std::numeric_limits<double>::infinity()));
+  if (file && !file->fd.valid()) file->place = std::move(place);
+  return file;
 }
 
 }  // namespace holdfast

@@ -35,7 +35,8 @@ struct TrackedFile {
   FoundFile found;  // as last seen
   Fd fd;            // invalid: cannot be read, and `unreadable` says why
   std::string unreadable;
-  FileTimes times;          // before Prepare read it
+  Fd place;         // O_PATH, of one that was found by name and cannot be read: else nothing leads to it
+  FileTimes times;  // before Prepare read it
   bool times_tell = false;  // of this file system: no write without a change of times
   bool settled = false;     // unchanged times mean unchanged content
   Fd copy;  // of a file that can be reflinked and is worth it: where to, in the same file system, without a

@@ -41,11 +41,48 @@ std::string_view NameOf(Kind kind) {
 
 }  // namespace
 
+// Of the inodes there are now, and of the files that are wanted.
+struct TreeReturn::FileNames {
+  std::map<FileKey, uint64_t> inside;              // how many of an inode are in the tree
+  std::map<FileKey, std::string> taken_for;        // which file of the snapshot an inode will be
+  std::map<std::string, uint64_t> outside_before;  // how many a file had elsewhere
+
+  // Whether nobody has linked it to the outside since, to keep it as it is now. Only of the very inode that
+  // had other names it is known that they are to follow.
+  bool IsOurs(const WalkedEntry& one, const FileState& state) const {
+    const bool same = one.key == FileKey{state.device, state.inode};
+    return one.entry.links <= inside.at(one.key) + (same ? outside_before.at(state.path) : 0);
+  }
+};
+
 std::string TreeReturn::FileOf(const TreeEntry& entry) const {
   return entry.kind == Kind::kLink ? entry.target : Shown(entry.path);
 }
 
-Result<void> TreeReturn::Check() const {
+// Null for a file that went while the snapshot was taken.
+const FileState* TreeReturn::StateOf(const TreeEntry& entry) const {
+  const auto state = files_.find(FileOf(entry));
+  return state == files_.end() ? nullptr : state->second;
+}
+
+const TreeEntry* TreeReturn::NearestWanted(std::string path) const {
+  for (;;) {
+    if (const auto wanted = wanted_.find(path); wanted != wanted_.end()) return wanted->second;
+    if (path.empty()) return nullptr;
+    const size_t slash = path.rfind('/');
+    path.resize(slash == std::string::npos ? 0 : slash);
+  }
+}
+
+Result<void> TreeReturn::Check() {
+  TRY(CheckTop());
+  for (const TreeEntry& entry : tree_.entries) wanted_[entry.path] = &entry;
+  now_ = TRY(WalkTree(root_, tree_.path));
+  TRY(CheckMounts());
+  return FindOthers();
+}
+
+Result<void> TreeReturn::CheckTop() const {
   const Fd top(OpenWithoutLinks(root_.get(), tree_.path, O_PATH | O_NOFOLLOW | O_CLOEXEC));
   if (!top.valid() && errno == ENOENT) return {};
   struct stat status {};
@@ -57,7 +94,6 @@ Result<void> TreeReturn::Check() const {
 }
 
 Result<void> TreeReturn::PutNames() {
-  for (const TreeEntry& entry : tree_.entries) wanted_[entry.path] = &entry;
   top_.Reset(OpenWithoutLinks(root_.get(), tree_.path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!top_.valid()) {
     const NameInDirectory at = OpenParent(root_, tree_.path);
@@ -67,52 +103,97 @@ Result<void> TreeReturn::PutNames() {
     top_.Reset(OpenWithoutLinks(root_.get(), tree_.path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!top_.valid()) return FailErrno("cannot open " + tree_.path);
   }
-  TRY(RemoveOthers());
+  // Inner ones before the directories that they are in.
+  for (auto other = others_.rbegin(); other != others_.rend(); ++other) TRY(Remove(now_.entries[*other]));
   for (const TreeEntry& entry : tree_.entries) TRY(Make(entry));
   return {};
 }
 
-// Names outside of the tree that a file had.
-std::map<std::string, uint64_t> TreeReturn::OutsideLinks() const {
-  std::map<std::string, uint64_t> inside;
-  for (const TreeEntry& entry : tree_.entries) {
-    if (IsFileName(entry.kind)) ++inside[FileOf(entry)];
+// What would be put back there would get into the other file system.
+Result<void> TreeReturn::CheckMounts() const {
+  for (const WalkedEntry& one : now_.entries) {
+    if (one.mount == now_.entries.front().mount) continue;
+    const TreeEntry* const wanted = NearestWanted(one.entry.path);
+    const bool came_later = wanted != nullptr && wanted->path != one.entry.path;
+    if (wanted == nullptr || wanted->kind == Kind::kOther) continue;
+    if (came_later && wanted->kind == Kind::kDirectory) continue;  // is left
+    return Fail(ErrorKind::kUnsupported,
+                fmt::format("{} was a {} at the checkpoint, and something is mounted {} it now",
+                            Shown(wanted->path), NameOf(wanted->kind), came_later ? "in" : "on"))
+        .WithHint("unmount it, then resume again");
   }
-  std::map<std::string, uint64_t> outside;
-  for (const TreeEntry& entry : tree_.entries) {
-    if (!IsFileName(entry.kind)) continue;
-    const uint64_t names = inside[FileOf(entry)];
-    outside[FileOf(entry)] = entry.links > names ? entry.links - names : 0;
-  }
-  return outside;
+  return {};
 }
 
-// Inner ones before the directories that they are in.
-Result<void> TreeReturn::RemoveOthers() {
-  const WalkedTree now = TRY(WalkTree(root_, tree_.path));
-  const std::map<std::string, uint64_t> outside = OutsideLinks();
-  std::map<FileKey, uint64_t> names;  // of an inode, in the tree
-  for (const WalkedEntry& one : now.entries) ++names[one.key];
-  std::map<FileKey, std::string> taken_for;  // which file of the snapshot an inode will be
-  const auto fits = [&](const WalkedEntry& one, const TreeEntry& wanted) {
-    if (wanted.kind == Kind::kOther) return true;
-    if (wanted.kind == Kind::kSymlink) {
-      return one.entry.kind == Kind::kSymlink && one.entry.target == wanted.target;
-    }
-    if (!IsFileName(wanted.kind)) return one.entry.kind == wanted.kind;
-    if (one.entry.kind != Kind::kFile) return false;
-    const std::string file = FileOf(wanted);
-    if (taken_for.try_emplace(one.key, file).first->second != file) return false;
-    // Else somebody has linked it to the outside since, to keep it as it is now.
-    return one.entry.links <= names[one.key] + outside.at(file);
-  };
-  std::vector<const WalkedEntry*> others;
-  for (const WalkedEntry& one : now.entries) {
-    const auto wanted = wanted_.find(one.entry.path);
-    if (wanted == wanted_.end() || !fits(one, *wanted->second)) others.push_back(&one);
+TreeReturn::FileNames TreeReturn::CountNames() const {
+  FileNames names;
+  for (const WalkedEntry& one : now_.entries) {
+    const TreeEntry* const wanted = NearestWanted(one.entry.path);
+    const bool is_left = wanted != nullptr && wanted->kind == Kind::kOther;
+    names.inside[one.key] += one.entry.kind == Kind::kFile && !is_left ? 1 : 0;
   }
-  for (auto one = others.rbegin(); one != others.rend(); ++one) TRY(Remove(**one));
+  std::map<std::string, uint64_t> inside_before;
+  for (const TreeEntry& entry : tree_.entries) {
+    if (IsFileName(entry.kind)) ++inside_before[FileOf(entry)];
+  }
+  for (const TreeEntry& entry : tree_.entries) {
+    if (!IsFileName(entry.kind)) continue;
+    const uint64_t before = inside_before[FileOf(entry)];
+    names.outside_before[FileOf(entry)] = entry.links > before ? entry.links - before : 0;
+  }
+  return names;
+}
+
+Result<void> TreeReturn::FindOthers() {
+  FileNames names = CountNames();
+  for (const WalkedEntry& one : now_.entries) {  // first, so that no other file takes their inodes
+    const auto wanted = wanted_.find(one.entry.path);
+    if (wanted == wanted_.end() || !IsFileName(wanted->second->kind)) continue;
+    if (one.entry.kind == Kind::kFile) TRY(TakeNotKept(one, *wanted->second, names));
+  }
+  for (size_t i = 0; i < now_.entries.size(); ++i) {
+    const WalkedEntry& one = now_.entries[i];
+    const TreeEntry* const wanted = NearestWanted(one.entry.path);
+    if (wanted != nullptr && wanted->kind == Kind::kOther) continue;
+    const bool is_it = wanted != nullptr && wanted->path == one.entry.path;
+    if (!is_it || !Fits(one, *wanted, names)) others_.push_back(i);
+  }
   return {};
+}
+
+// What the snapshot does not hold must be here: it stays, under all of its names, or all is refused.
+Result<void> TreeReturn::TakeNotKept(const WalkedEntry& one, const TreeEntry& wanted,
+                                     FileNames& names) const {
+  const FileState* const state = StateOf(wanted);
+  if (state != nullptr && state->content_kept) return {};
+  const std::string file = FileOf(wanted);
+  const bool is_another = names.taken_for.try_emplace(one.key, file).first->second != file;
+  if (state == nullptr) return {};
+  const auto refuse = [&](std::string_view what) {
+    return Fail(ErrorKind::kUnsupported,
+                fmt::format("{} {}; the snapshot does not hold its content", Shown(wanted.path), what))
+        .WithHint("put the file back from elsewhere, then resume again");
+  };
+  if (is_another) return refuse("is a link to another file now");
+  const Fd place(OpenWithoutLinks(root_.get(), file, O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  struct stat status {};
+  if (place.valid() && ::fstat(place.get(), &status) == 0 && FileKey{status.st_dev, status.st_ino} != one.key)
+    return refuse("is no link to " + file + " any more");
+  if (one.times.bytes > state->bytes && !names.IsOurs(one, *state))
+    return refuse("has grown, and has got names outside of the directory");
+  return {};
+}
+
+// Whether what is there is what was, or can become that in place.
+bool TreeReturn::Fits(const WalkedEntry& one, const TreeEntry& wanted, FileNames& names) const {
+  if (wanted.kind == Kind::kSymlink)
+    return one.entry.kind == Kind::kSymlink && one.entry.target == wanted.target;
+  if (!IsFileName(wanted.kind)) return one.entry.kind == wanted.kind;
+  if (one.entry.kind != Kind::kFile) return false;
+  const FileState* const state = StateOf(wanted);
+  if (state == nullptr || !state->content_kept) return true;  // see TakeNotKept
+  const std::string file = FileOf(wanted);
+  return names.taken_for.try_emplace(one.key, file).first->second == file && names.IsOurs(one, *state);
 }
 
 Result<void> TreeReturn::Remove(const WalkedEntry& one) {
@@ -166,6 +247,7 @@ Result<void> TreeReturn::Complete() {
 }
 
 Result<void> TreeReturn::Link(const TreeEntry& entry) {
+  if (StateOf(entry) == nullptr) return {};
   const Fd file(OpenWithoutLinks(root_.get(), entry.target, O_PATH | O_NOFOLLOW | O_CLOEXEC));
   struct stat wanted {};
   if (!file.valid() || ::fstat(file.get(), &wanted) != 0) return FailErrno("cannot open " + entry.target);
@@ -211,8 +293,7 @@ Result<void> TreeReturn::PutStatus(const TreeEntry& entry) {
       return FailErrno("cannot look at " + Shown(entry.path));
   }
   if (entry.kind != Kind::kSymlink && (now.st_mode & 07777) != entry.mode) {
-    if (::fchmodat(directory, name, entry.mode, 0) != 0)
-      return FailErrno("cannot give " + Shown(entry.path) + " its mode");
+    TRY(PutMode(entry));
     done.push_back(fmt::format("mode {:04o}", entry.mode));
   }
   TRY(PutAttributes(entry, fmt::format("/proc/self/fd/{}/{}", directory, name), done));
@@ -220,6 +301,22 @@ Result<void> TreeReturn::PutStatus(const TreeEntry& entry) {
   if (!IsSameTime(now.st_mtim, times[1]) && ::utimensat(directory, name, times, AT_SYMLINK_NOFOLLOW) != 0)
     return FailErrno("cannot give " + Shown(entry.path) + " its time");
   if (!done.empty()) sentences_.push_back(fmt::format("{}: {}", Shown(entry.path), fmt::join(done, ", ")));
+  return {};
+}
+
+// By a descriptor: what has just been put in its place, a link, must not be followed.
+Result<void> TreeReturn::PutMode(const TreeEntry& entry) const {
+  const Fd place(OpenWithoutLinks(top_.get(), entry.path, O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  struct stat status {};
+  if (!place.valid() || ::fstat(place.get(), &status) != 0)
+    return FailErrno("cannot open " + Shown(entry.path));
+  const bool is_it = entry.kind == Kind::kDirectory ? S_ISDIR(status.st_mode) : S_ISFIFO(status.st_mode);
+  if (!is_it) {
+    return Fail(ErrorKind::kBusy, Shown(entry.path) + " is being changed by another process")
+        .WithHint("end what changes it, then resume again");
+  }
+  if (::chmod(fmt::format("/proc/self/fd/{}", place.get()).c_str(), entry.mode) != 0)
+    return FailErrno("cannot give " + Shown(entry.path) + " its mode");
   return {};
 }
 

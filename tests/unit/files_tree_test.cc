@@ -1,9 +1,12 @@
 // Directories that belong to a snapshot as a whole: captured with the job at work, put back over whatever
 // somebody has made of them.
 #include <gmock/gmock.h>
+#include <linux/capability.h>
 #include <linux/magic.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <sys/vfs.h>
@@ -15,6 +18,7 @@
 #include <random>
 
 #include "files/file_times.h"
+#include "files/tree_return.h"
 #include "files_test_support.h"
 
 namespace holdfast {
@@ -279,6 +283,108 @@ TEST_F(FileTreeTest, LinkToTheOutsideKeepsWhatItHas) {
   EXPECT_EQ(ReadWholeFile(outside), "of later");
 }
 
+// The file that had another name is another one now, and so is that which got one since.
+TEST_F(FileTreeTest, LinkToTheOutsideOfAnotherFileKeepsWhatItHas) {
+  const std::string old_backup = (directory_.path() / "old backup").string();
+  const std::string new_backup = (directory_.path() / "new backup").string();
+  Write(Path("a"), "of the snapshot");
+  fs::create_hard_link(Path("a"), old_backup);
+  TakeTree();
+  Write(Path("a.new"), "of later");
+  fs::rename(Path("a.new"), Path("a"));
+  fs::create_hard_link(Path("a"), new_backup);
+  ASSERT_OK(PutBack());
+  EXPECT_EQ(ReadWholeFile(Path("a")), "of the snapshot");
+  EXPECT_EQ(ReadWholeFile(old_backup), "of the snapshot");
+  EXPECT_EQ(ReadWholeFile(new_backup), "of later");
+}
+
+TEST_F(FileTreeTest, LinkToTheOutsideThatWasThereFollows) {
+  const std::string outside = (directory_.path() / "outside").string();
+  Write(Path("a"), "of the snapshot");
+  fs::create_hard_link(Path("a"), outside);
+  TakeTree();
+  Write(Path("a"), "of later");
+  ASSERT_OK(PutBack());
+  EXPECT_EQ(ReadWholeFile(Path("a")), "of the snapshot");
+  EXPECT_TRUE(fs::equivalent(Path("a"), outside));
+}
+
+// A file that is too large for snapshots: it must stay, and nothing else may be changed when it has not.
+class FileNotKeptTest : public FileTreeTest {
+ protected:
+  void SetUp() override {
+    FileTreeTest::SetUp();
+    Write(Path("small"), "small");
+    Write(Path("tbig"), "0123456789");
+    ASSERT_TRUE(fs::create_directory(Path("z")));
+    fs::create_hard_link(Path("tbig"), Path("z/big"));
+    FileCaptureOptions options = Options();
+    options.file_bytes_max = 9;
+    refresh_ = true;
+    Checkpoint({[] {}}, options);
+    ASSERT_EQ(warnings_.size(), 1U);
+    Write(Path("later"), "later");
+  }
+  void ExpectRefusal(const std::string& why) {
+    const std::map<std::string, Seen> before = Look();
+    const Result<std::vector<std::string>> said = PutBack();
+    ASSERT_FALSE(said.has_value());
+    EXPECT_THAT(said.error().message, HasSubstr(why));
+    EXPECT_EQ(Look(), before);
+  }
+  std::string Outside() const { return (directory_.path() / "outside").string(); }
+};
+
+TEST_F(FileNotKeptTest, StaysAsItIs) {
+  Write(Path("small"), "other");
+  fs::create_hard_link(Path("tbig"), Outside());
+  fs::remove(Path("z/big"));
+  ASSERT_OK(PutBack());
+  EXPECT_EQ(ReadWholeFile(Path("tbig")), "0123456789");
+  EXPECT_TRUE(fs::equivalent(Path("tbig"), Outside()));
+  EXPECT_TRUE(fs::equivalent(Path("tbig"), Path("z/big")));
+  EXPECT_EQ(ReadWholeFile(Path("small")), "small");
+  EXPECT_FALSE(fs::exists(Path("later")));
+}
+
+TEST_F(FileNotKeptTest, StaysWhereAnotherIsALinkToIt) {
+  fs::remove(Path("small"));
+  fs::create_hard_link(Path("tbig"), Path("small"));
+  ASSERT_OK(PutBack());
+  EXPECT_EQ(ReadWholeFile(Path("tbig")), "0123456789");
+  EXPECT_EQ(ReadWholeFile(Path("small")), "small");
+}
+
+TEST_F(FileNotKeptTest, IsRefusedFirstWhenItIsShorter) {
+  Write(Path("tbig"), "012");
+  ExpectRefusal("the snapshot does not hold its content");
+}
+
+TEST_F(FileNotKeptTest, IsRefusedFirstWhenItIsGone) {
+  fs::rename(Path("tbig"), Path("moved"));
+  ExpectRefusal("is gone");
+}
+
+TEST_F(FileNotKeptTest, IsRefusedFirstWhenItIsSomethingElse) {
+  fs::remove(Path("z/big"));
+  fs::remove(Path("tbig"));
+  ASSERT_TRUE(fs::create_directory(Path("tbig")));
+  ExpectRefusal("is something else now");
+}
+
+TEST_F(FileNotKeptTest, IsRefusedFirstWhenItsNamesAreTwoFiles) {
+  fs::remove(Path("tbig"));
+  Write(Path("tbig"), "another one, and longer");
+  ExpectRefusal("is no link to");
+}
+
+TEST_F(FileNotKeptTest, IsRefusedFirstWhenSomebodyKeepsMoreOfIt) {
+  Write(Path("tbig"), "0123456789 and more");
+  fs::create_hard_link(Path("tbig"), Outside());
+  ExpectRefusal("names outside of the directory");
+}
+
 TEST_F(FileTreeTest, LinksAreNotFollowed) {
   const fs::path outside = directory_.path() / "outside";
   ASSERT_TRUE(fs::create_directory(outside));
@@ -315,6 +421,136 @@ TEST_F(FileTreeTest, SocketsAndMountsAreLeftAlone) {
   ::close(socket);
   ASSERT_OK(said);
   EXPECT_THAT(*said, IsEmpty());
+}
+
+// What is where the mount was is nothing that came after the snapshot.
+TEST_F(FileTreeTest, WhatAMountHidIsLeftAlone) {
+  ASSERT_TRUE(fs::create_directories(Path("data/sub")));
+  Write(Path("data/sub/precious"), "precious");
+  Write(Path("file"), "of the snapshot");
+  if (::mount("none", Path("data").c_str(), "tmpfs", 0, nullptr) != 0) GTEST_SKIP() << "no mounts here";
+  TakeTree();
+  ASSERT_EQ(::umount(Path("data").c_str()), 0);
+  Write(Path("file"), "of later");
+  fs::create_hard_link(Path("file"), Path("data/backup"));
+  Write(Path("later"), "later");
+  ASSERT_OK(PutBack());
+  EXPECT_EQ(ReadWholeFile(Path("data/sub/precious")), "precious");
+  EXPECT_EQ(ReadWholeFile(Path("data/backup")), "of later");
+  EXPECT_EQ(ReadWholeFile(Path("file")), "of the snapshot");
+  EXPECT_FALSE(fs::exists(Path("later")));
+}
+
+TEST_F(FileTreeTest, MountThatCameLaterIsNotEntered) {
+  ASSERT_TRUE(fs::create_directories(Path("sub")));
+  Write(Path("sub/file"), "of the snapshot");
+  TakeTree();
+  if (::mount("none", Path("sub").c_str(), "tmpfs", 0, "mode=0711") != 0) GTEST_SKIP() << "no mounts here";
+  Write(Path("sub/file"), "of another file system");
+  Write(Path("later"), "later");
+  const std::map<std::string, Seen> before = Look();
+  const Result<std::vector<std::string>> said = PutBack();
+  const std::map<std::string, Seen> after = Look();
+  ASSERT_EQ(::umount(Path("sub").c_str()), 0);
+  ASSERT_FALSE(said.has_value());
+  EXPECT_EQ(said.error().message,
+            Path("sub") + " was a directory at the checkpoint, and something is mounted on it now");
+  EXPECT_EQ(after, before);
+}
+
+TEST_F(FileTreeTest, MountInANewDirectoryIsLeft) {
+  TakeTree();
+  ASSERT_TRUE(fs::create_directories(Path("later/sub")));
+  if (::mount("none", Path("later/sub").c_str(), "tmpfs", 0, nullptr) != 0) GTEST_SKIP() << "no mounts here";
+  Write(Path("later/sub/file"), "of another file system");
+  const Result<std::vector<std::string>> said = PutBack();
+  EXPECT_EQ(ReadWholeFile(Path("later/sub/file")), "of another file system");
+  ASSERT_EQ(::umount(Path("later/sub").c_str()), 0);
+  ASSERT_OK(said);
+  EXPECT_THAT(*said, ElementsAre(HasSubstr("something is mounted"), HasSubstr("something is mounted")));
+}
+
+TEST_F(FileTreeTest, LinkThatIsPutThereMeanwhileIsNotFollowed) {
+  const std::string outside = (directory_.path() / "outside").string();
+  ASSERT_TRUE(fs::create_directory(outside));
+  ASSERT_EQ(::chmod(outside.c_str(), 0700), 0);
+  ASSERT_TRUE(fs::create_directory(Path("sub")));
+  ASSERT_EQ(::chmod(Path("sub").c_str(), 0755), 0);
+  TakeTree();
+  const Fd root(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  std::vector<std::string> sentences;
+  const FileStates files;
+  ASSERT_EQ(manifest_.trees.size(), 1U);
+  TreeReturn tree(manifest_.trees[0], files, root, sentences);
+  ASSERT_OK(tree.Check());
+  ASSERT_OK(tree.PutNames());
+  fs::remove(Path("sub"));
+  fs::create_directory_symlink(outside, Path("sub"));
+  EXPECT_FALSE(tree.Complete().has_value());
+  struct stat status {};
+  ASSERT_EQ(::stat(outside.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 07777, 0700U);
+}
+
+// A mapping of somebody else writes to it, and in a tmpfs no time tells.
+TEST_F(FileTreeTest, FileThatIsOpenForReadingIsAsAtTheFreeze) {
+  if (::mount("none", Tree().c_str(), "tmpfs", 0, nullptr) != 0) GTEST_SKIP() << "no mounts here";
+  Write(Path("file"), "old");
+  const Fd fd(::open(Path("file").c_str(), O_RDWR | O_CLOEXEC));
+  void* const mapped = ::mmap(nullptr, 3, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+  ASSERT_NE(mapped, MAP_FAILED);
+  ASSERT_EQ(::madvise(mapped, 3, MADV_DONTFORK), 0);  // the job has none
+  auto* const bytes = static_cast<volatile char*>(mapped);
+  bytes[0] = 'O';
+  at_freeze_ = [&] { bytes[0] = 'N'; };
+  FileCaptureOptions options = Options();
+  options.began_ms = 0;
+  Checkpoint({[&] { MustOpen(Path("file"), O_RDONLY); }}, options);
+  bytes[0] = '?';
+  const Result<std::vector<std::string>> said = PutBack();
+  const std::string now = ReadWholeFile(Path("file"));
+  EXPECT_EQ(::munmap(mapped, 3), 0);
+  EXPECT_EQ(::umount2(Tree().c_str(), MNT_DETACH), 0);
+  ASSERT_OK(said);
+  EXPECT_EQ(now, "Nld");
+}
+
+// What lets root read any file, off and on again.
+class WithoutReadingAll {
+ public:
+  WithoutReadingAll() {
+    if (::syscall(SYS_capget, &header_, &before_[0]) != 0) abort();
+    __user_cap_data_struct less[2] = {before_[0], before_[1]};
+    less[0].effective &= ~((1U << CAP_DAC_OVERRIDE) | (1U << CAP_DAC_READ_SEARCH));
+    if (::syscall(SYS_capset, &header_, &less[0]) != 0) abort();
+  }
+  WithoutReadingAll(const WithoutReadingAll&) = delete;
+  WithoutReadingAll& operator=(const WithoutReadingAll&) = delete;
+  ~WithoutReadingAll() {
+    if (::syscall(SYS_capset, &header_, &before_[0]) != 0) abort();
+  }
+
+ private:
+  __user_cap_header_struct header_{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct before_[2]{};
+};
+
+TEST_F(FileTreeTest, FileThatCannotBeReadIsLeftOut) {
+  Write(Path("secret"), "not for us");
+  Write(Path("file"), "of the snapshot");
+  ASSERT_EQ(::chmod(Path("secret").c_str(), 0), 0);
+  {
+    const WithoutReadingAll less;
+    TakeTree();
+  }
+  ASSERT_FALSE(HasFailure());
+  EXPECT_THAT(warnings_, ElementsAre(HasSubstr("the content of " + Path("secret") + " is not kept")));
+  ASSERT_NE(Find(Path("secret")), nullptr);
+  EXPECT_EQ(Find(Path("secret"))->bytes, 10U);
+  Write(Path("file"), "of later");
+  ASSERT_OK(PutBack());
+  EXPECT_EQ(ReadWholeFile(Path("secret")), "not for us");
+  EXPECT_EQ(ReadWholeFile(Path("file")), "of the snapshot");
 }
 
 uint64_t BytesReadByUs() {
