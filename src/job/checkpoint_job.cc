@@ -97,7 +97,10 @@ Result<JobCheckpoint> CheckpointJob(Store& store, const CheckpointRequest& reque
   const std::filesystem::path directory = book.DirectoryOf(record.name);
   const Result<JobRecord> written = book.Load(record.name);
   const bool known = written.has_value();
-  if (request.file_trees) record.file_trees = TRY(FindFileTrees(*request.file_trees, store));
+  if (request.file_trees) {
+    record.file_trees = TRY(FindFileTrees(*request.file_trees, store));
+    TRY(RefuseToDropPrivateTrees(record, record.file_trees));
+  }
   if (known && written->job == record.job) TRY(WaitUntilFilled(directory, record.name, request.progress));
   const double waited_ms = waited.ElapsedMs();
   CheckpointOptions options = EngineOptions(request, record, directory);
