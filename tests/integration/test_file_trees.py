@@ -269,3 +269,20 @@ def test_clone_keeps_its_directory_when_it_is_rolled_back(maker, holdfast):
     holdfast.resume("branch@1")
     maker.wait_for_more(maker.own("branch"))
     assert not os.listdir(maker.kept)
+
+
+@pytest.mark.parametrize("stop", [False, True], ids=["killed", "stopped"])
+def test_remembered_after_the_end(stop, subject, holdfast):
+    """By the supervisor, which writes down how the job ended."""
+    one, other = (holdfast.directory / name for name in ("one", "other"))
+    for directory in (one, other):
+        directory.mkdir()
+    job = subject("open_file", "rewrite").run("--files", one)
+    job.checkpoint("--files", other, *["--stop"] * stop)
+    if not stop:
+        world.kill_tree(job.pid)
+    world.wait_until(lambda: not world.is_alive(job.supervisor), "its supervisor to be gone")
+    assert holdfast.row(job.name)["state"] == ("checkpointed" if stop else "exited")
+    job.resume()
+    job.checkpoint()
+    assert [tree["path"] for tree in holdfast.ok("inspect", job.name)["file_trees"]] == [str(other)]
