@@ -286,3 +286,13 @@ def test_remembered_after_the_end(stop, subject, holdfast):
     job.resume()
     job.checkpoint()
     assert [tree["path"] for tree in holdfast.ok("inspect", job.name)["file_trees"]] == [str(other)]
+
+
+def test_clone_has_the_directories_of_its_snapshot(maker, holdfast):
+    """Not those that its original was given later."""
+    maker.run()
+    holdfast.checkpoint("maker", "--files", maker.kept)
+    for version, trees in ((1, []), (2, [str(maker.kept)])):
+        holdfast.ok("clone", f"maker@{version}", "--name", f"branch-{version}")
+        holdfast.checkpoint(f"branch-{version}")
+        assert [tree["path"] for tree in holdfast.ok("inspect", f"branch-{version}")["file_trees"]] == trees
