@@ -159,6 +159,9 @@ struct RestoreOptions {
   // Not empty: a directory for the job's own copies of its files, which others keep under their names. What
   // else is in it is the job's own, too, under its path there. Requires kNewNamespace.
   std::string private_files;
+  // With private files: the directories that are the job's own as wholes, none within another. All trees of
+  // the snapshot must be in them; others are mounted as they are.
+  std::vector<std::string> private_trees;
   // With private files: where all jobs' directories are, and the job's own one in it. It sees no other's: not
   // that of the job that it is a clone of either, which goes when that one is removed.
   std::string jobs_directory;

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "base/fd.h"
+#include "base/paths.h"
 #include "base/units.h"
 
 namespace holdfast {
@@ -35,11 +36,15 @@ Result<bool> MakePlaceholder(const std::filesystem::path& path) {
 
 }  // namespace
 
-Result<std::vector<FileState>> FilesToCopy(const std::vector<FileState>& files) {
+Result<std::vector<FileState>> FilesToCopy(const std::vector<FileState>& files, const std::string& root,
+                                           const std::vector<std::string>& trees) {
   std::vector<FileState> copied;
   for (const FileState& file : files) {
     std::error_code error;
-    if (file.only_if_missing && std::filesystem::is_regular_file(file.path, error)) continue;
+    const bool in_tree = std::any_of(trees.begin(), trees.end(),
+                                     [&](const std::string& tree) { return IsWithin(file.path, tree); });
+    const std::string seen = in_tree ? root + file.path : file.path;
+    if (file.only_if_missing && std::filesystem::is_regular_file(seen, error)) continue;
     if (!file.content_kept) {
       return Fail(
           ErrorKind::kUnsupported,
@@ -53,20 +58,21 @@ Result<std::vector<FileState>> FilesToCopy(const std::vector<FileState>& files) 
   return copied;
 }
 
-Result<std::vector<BindMount>> MountsOf(const std::string& root, const std::vector<FileTree>& trees,
+Result<std::vector<BindMount>> MountsOf(const std::string& root, const std::vector<std::string>& trees,
                                         const std::string& directory, const std::string& shared,
                                         std::vector<std::string>& made) {
   std::vector<BindMount> mounts;
   std::set<std::string> whole = {directory};
   std::error_code error;
-  for (const FileTree& tree : trees) {
-    if (!std::filesystem::is_directory(root + tree.path, error))
-      continue;  // one that is set aside by the user
-    if (std::filesystem::create_directories(tree.path, error))
-      made.push_back(tree.path + ": made, empty, for the job's own directory to be mounted over");
-    if (error) return FailErrno(error.value(), "cannot make " + tree.path);
-    mounts.push_back({root + tree.path, tree.path});
-    whole.insert(tree.path);
+  for (const std::string& tree : trees) {
+    // Also where the user took it away: without the mount the job would go on in the others' directory.
+    std::filesystem::create_directories(root + tree, error);
+    if (error) return FailErrno(error.value(), "cannot make " + root + tree);
+    if (std::filesystem::create_directories(tree, error))
+      made.push_back(tree + ": made, empty, for the job's own directory to be mounted over");
+    if (error) return FailErrno(error.value(), "cannot make " + tree);
+    mounts.push_back({root + tree, tree});
+    whole.insert(tree);
   }
   auto entry = std::filesystem::recursive_directory_iterator(root, error);
   for (; !error && entry != std::filesystem::recursive_directory_iterator(); entry.increment(error)) {

@@ -367,7 +367,8 @@ Result<std::vector<std::string>> PutBack(const Manifest& manifest, const BlockRe
   for (const FileTree& tree : manifest.trees) trees.push_back(tree.path);
   TRY(RefuseTreesAround(store, trees));
   const bool own = !options.private_files.empty();
-  const std::vector<FileState> files = own ? TRY(FilesToCopy(manifest.files)) : manifest.files;
+  const std::vector<FileState> files =
+      own ? TRY(FilesToCopy(manifest.files, options.private_files, options.private_trees)) : manifest.files;
   return PutFilesBack(files, manifest.directories, manifest.trees, blocks, options.private_files,
                       options.progress);
 }
@@ -392,7 +393,7 @@ Result<RestoreReport> Restore(const Store& store, const Manifest& manifest, cons
   }
   std::vector<BindMount> mounts;
   if (!options.private_files.empty()) {
-    mounts = TRY(MountsOf(options.private_files, manifest.trees, options.jobs_directory,
+    mounts = TRY(MountsOf(options.private_files, options.private_trees, options.jobs_directory,
                           options.job_directory, files_put_back));
   }
   if (!options.fill_record.empty()) std::filesystem::remove(options.fill_record);

@@ -77,6 +77,15 @@ CheckpointOptions EngineOptions(const CheckpointRequest& request, const JobRecor
   return options;
 }
 
+// What `record` says of the job's identity and directories, and no more: its supervisor may have written down
+// that the job has ended.
+Result<void> SaveWhatChanged(const JobBook& book, const JobRecord& record) {
+  JobRecord now = TRY(book.Load(record.name));
+  if (now.job != record.job) return book.Save(record);
+  now.file_trees = record.file_trees;
+  return book.Save(now);
+}
+
 // Much memory takes a while to be given back; who resumes the job now is to find it gone.
 void WaitForEnd(const ProcessIdentity& job) {
   const Stopwatch waited;
@@ -97,7 +106,10 @@ Result<JobCheckpoint> CheckpointJob(Store& store, const CheckpointRequest& reque
   const std::filesystem::path directory = book.DirectoryOf(record.name);
   const Result<JobRecord> written = book.Load(record.name);
   const bool known = written.has_value();
-  if (request.file_trees) record.file_trees = TRY(FindFileTrees(*request.file_trees, store));
+  if (request.file_trees) {
+    record.file_trees = TRY(FindFileTrees(*request.file_trees, store));
+    TRY(RefuseToDropPrivateTrees(record, record.file_trees));
+  }
   if (known && written->job == record.job) TRY(WaitUntilFilled(directory, record.name, request.progress));
   const double waited_ms = waited.ElapsedMs();
   CheckpointOptions options = EngineOptions(request, record, directory);
@@ -112,10 +124,15 @@ Result<JobCheckpoint> CheckpointJob(Store& store, const CheckpointRequest& reque
     tracking = TakeFromShelf(directory);
     options.tracking = &tracking;
   }
+  const bool changed = known && (written->job != record.job || written->file_trees != record.file_trees);
+  // Before the job is gone: the record is its supervisor's then.
+  const bool early = changed && request.stop;
+  if (early) TRY(SaveWhatChanged(book, record));
   Result<Manifest> manifest = Checkpoint(store, options);
   if (supervised && manifest && !request.stop) PutOnShelf(directory, std::move(tracking));
   if (!manifest) {
     stop.reset();
+    if (early) static_cast<void>(SaveWhatChanged(book, *written));
     if (!known) static_cast<void>(book.Remove(record.name));
     return std::move(manifest).error();
   }
@@ -124,9 +141,7 @@ Result<JobCheckpoint> CheckpointJob(Store& store, const CheckpointRequest& reque
     WaitForEnd(record.job);
   }
   // From now on the name stands for this tree, and its snapshots hold these directories.
-  if (known && (written->job != record.job || written->file_trees != record.file_trees)) {
-    TRY(book.Save(record));
-  }
+  if (changed && !early) TRY(SaveWhatChanged(book, record));
   if (record.keep > 0) {
     if (const auto pruned = store.Prune(record.name, record.keep); !pruned) {
       manifest->warnings.push_back("old snapshots were not pruned: " + pruned.error().message);

@@ -63,14 +63,12 @@ class Clone {
       record.command = known->command;
       record.working_directory = known->working_directory;
       record.terminal = known->terminal;
-      record.file_trees = known->file_trees;
     } else if (const ProcessInfo* root = RootOf(original_)) {
       record.command = root->command_line;
       record.working_directory = root->working_directory;
     }
-    if (!known) {
-      for (const FileTree& tree : original_.trees) record.file_trees.push_back(tree.path);
-    }
+    // Not those that the original has now: what the snapshot lacks, the clone would not have as its own.
+    for (const FileTree& tree : original_.trees) record.file_trees.push_back(tree.path);
     record.name = name_;
     record.began_ms = BeganMs(original_);
     record.private_files = true;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <utility>
 
 #include "base/limits.h"
 #include "base/paths.h"
@@ -34,6 +35,17 @@ Result<std::string> FindFileTree(const std::string& named) {
   return path.string();
 }
 
+// Sorted, and without those that are in another one.
+std::vector<std::string> WithoutInner(std::vector<std::string> paths) {
+  std::sort(paths.begin(), paths.end());
+  std::vector<std::string> outer;
+  for (std::string& one : paths) {
+    const auto within = [&one](const std::string& other) { return IsWithin(one, other); };
+    if (std::none_of(outer.begin(), outer.end(), within)) outer.push_back(std::move(one));
+  }
+  return outer;
+}
+
 }  // namespace
 
 Result<std::vector<std::string>> FindFileTrees(const std::vector<std::string>& named, const Store& store) {
@@ -45,14 +57,26 @@ Result<std::vector<std::string>> FindFileTrees(const std::vector<std::string>& n
     return Fail(ErrorKind::kUsage, "--files: more directories than a snapshot can hold")
         .WithHint("name one that they are all in");
   }
-  std::sort(found.begin(), found.end());
-  std::vector<std::string> outer;
-  for (const std::string& one : found) {
-    const auto within = [&one](const std::string& other) { return IsWithin(one, other); };
-    if (std::none_of(outer.begin(), outer.end(), within)) outer.push_back(one);
-  }
+  const std::vector<std::string> outer = WithoutInner(std::move(found));
   TRY(RefuseTreesAround(store, outer));
   return outer;
+}
+
+Result<void> RefuseToDropPrivateTrees(const JobRecord& record, const std::vector<std::string>& trees) {
+  for (const std::string& one : record.private_trees) {
+    if (std::find(trees.begin(), trees.end(), one) != trees.end()) continue;
+    return Fail(ErrorKind::kUnsupported, "--files: '" + record.name + "' is a clone and has " + one +
+                                             " as a directory of its own, which stays in its snapshots")
+        .WithHint("name it, too, and none that it is in: --files " + one);
+  }
+  return {};
+}
+
+bool AddPrivateTrees(JobRecord& record, const std::vector<FileTree>& trees) {
+  std::vector<std::string> all = record.private_trees;
+  for (const FileTree& tree : trees) all.push_back(tree.path);
+  all = WithoutInner(std::move(all));
+  return std::exchange(record.private_trees, all) != all;
 }
 
 }  // namespace holdfast

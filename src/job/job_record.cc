@@ -117,6 +117,7 @@ std::string FormatJobRecord(const JobRecord& record) {
                {"terminal", record.terminal},
                {"merged_output", record.merged_output},
                {"private_files", record.private_files},
+               {"private_trees", record.private_trees},
                {"private_network", record.private_network},
                {"file_trees", record.file_trees},
                {"resumed_from", record.resumed_from},
@@ -153,6 +154,7 @@ Result<JobRecord> ParseJobRecord(std::string_view text, const std::string& where
     record.terminal = json.at("terminal").get<bool>();
     record.merged_output = json.at("merged_output").get<bool>();
     record.private_files = json.value("private_files", false);
+    record.private_trees = json.value("private_trees", std::vector<std::string>());
     record.private_network = json.value("private_network", false);
     record.file_trees = json.value("file_trees", std::vector<std::string>());
     record.resumed_from = json.at("resumed_from").get<std::string>();

@@ -36,8 +36,10 @@ struct JobRecord {
   bool merged_output = false;           // one output.log instead of stdout.log and stderr.log
   std::vector<std::string> file_trees;  // CheckpointOptions::file_trees
   bool private_files = false;           // a clone: has its own copies of its files, in the job's directory
-  bool private_network = false;         // has a network namespace of its own
-  std::string resumed_from;             // "NAME@3", or empty
+  // With private files: directories that it has had copies of, as wholes, whatever its snapshots hold now.
+  std::vector<std::string> private_trees;
+  bool private_network = false;  // has a network namespace of its own
+  std::string resumed_from;      // "NAME@3", or empty
   std::optional<JobEnding> ending;
 };
 

@@ -70,6 +70,13 @@ Result<JobRecord> RecordFor(const JobBook& book, const Manifest& manifest) {
   return record;
 }
 
+// Before any of them is put below the job's directory, and also if the restart fails: what is there then is
+// never to be taken for single files.
+Result<void> RememberPrivateTrees(const JobBook& book, const Manifest& manifest, JobRecord& record) {
+  if (!record.private_files || !AddPrivateTrees(record, manifest.trees)) return {};
+  return book.Save(record);
+}
+
 // The ends outside the job, and what takes their places.
 struct Replacements {
   Fd in;
@@ -165,6 +172,7 @@ Result<int> ResumeJob(Store& store, const ResumeOptions& options) {
   std::optional<StoreLock> lock = TRY(WaitForJobLock(store, options.snapshot.lineage, options.progress));
   const Manifest manifest = TRY(store.Load(TRY(store.Resolve(options.snapshot))));
   JobRecord record = TRY(RecordFor(book, manifest));
+  TRY(RememberPrivateTrees(book, manifest, record));
 
   SignalFence fence;
   TRY(BecomeSubreaper());
@@ -172,7 +180,10 @@ Result<int> ResumeJob(Store& store, const ResumeOptions& options) {
   record.began_ms = BeganMs(manifest);
   record.triggers = Apply(options.triggers, record.triggers);
   record.keep = options.keep.value_or(record.keep);
-  if (options.file_trees) record.file_trees = TRY(FindFileTrees(*options.file_trees, store));
+  if (options.file_trees) {
+    record.file_trees = TRY(FindFileTrees(*options.file_trees, store));
+    TRY(RefuseToDropPrivateTrees(record, record.file_trees));
+  }
   const std::filesystem::path directory = book.DirectoryOf(record.name);
   if (!book.Has(record.name)) TRY(book.Save(record));
   RemoveStopRequest(directory);
@@ -189,6 +200,7 @@ Result<int> ResumeJob(Store& store, const ResumeOptions& options) {
   RestoreOptions restore;
   restore.pid_mode = record.private_files ? PidMode::kNewNamespace : options.pid_mode;
   restore.private_files = own_files;
+  restore.private_trees = record.private_trees;
   restore.jobs_directory = store.JobsDirectory();
   restore.job_directory = directory;
   restore.private_network = record.private_network;

@@ -34,6 +34,15 @@ DurationPredictor EarlierCheckpoints(const Store& store, const std::string& name
   return predictor;
 }
 
+// Into the record as it is now: a checkpoint may have changed it since the job was started.
+Result<void> WriteDownEnding(const JobBook& book, JobRecord started, JobEnding ending) {
+  Result<JobRecord> now = book.Load(started.name);
+  if (now && now->job != started.job) return {};  // the name stands for another job
+  JobRecord record = now ? std::move(*now) : std::move(started);
+  record.ending = std::move(ending);
+  return book.Save(record);
+}
+
 }  // namespace
 
 std::string JobLockName(const std::string& name) {
@@ -71,11 +80,11 @@ Result<int> SuperviseToTheEnd(const SupervisionContext& context, JobRecord recor
   const JobEnd end = TRY(Supervise(options, context.fence, output));
 
   const bool checkpointed = !end.snapshot.empty();
-  record.ending = JobEnding{.kind = checkpointed ? JobEnding::Kind::kCheckpointed : JobEnding::Kind::kExited,
-                            .exit_status = checkpointed ? 0 : end.exit_status,
-                            .snapshot = end.snapshot,
-                            .at_ms = WallClockMs()};
-  if (const Result<void> saved = context.book.Save(record); !saved) {
+  const JobEnding ending{.kind = checkpointed ? JobEnding::Kind::kCheckpointed : JobEnding::Kind::kExited,
+                         .exit_status = checkpointed ? 0 : end.exit_status,
+                         .snapshot = end.snapshot,
+                         .at_ms = WallClockMs()};
+  if (const Result<void> saved = WriteDownEnding(context.book, record, ending); !saved) {
     context.notices(NoticeKind::kProblem,
                     "cannot write down how '" + record.name + "' ended: " + saved.error().message);
   }

@@ -187,3 +187,112 @@ def test_reflinks(kind, holdfast):
         assert any(str(path) in sentence for sentence in job.resume()["files_put_back"])
     job.wait_rounds(3)
     assert sorted(name for name in os.listdir(job.directory) if name not in ("ready", "verdict")) == ["data"]
+
+
+# Makes a file in a directory for each turn: NAMES DIRECTORY
+NAMES = """
+import os, sys, time
+for turn in range(10**9):
+    open(os.path.join(sys.argv[1], f"{turn:09}"), "w").close()
+    time.sleep(0.01)
+"""
+
+
+class NameMaker:
+    """A job that fills `kept`, and clones of it."""
+
+    def __init__(self, holdfast):
+        self.holdfast = holdfast
+        self.kept = holdfast.directory / "kept"
+        self.kept.mkdir()
+
+    def run(self, *options):
+        started = self.holdfast.run_detached("maker", PYTHON, "-c", NAMES, self.kept, options=options)
+        self.wait_for_more(self.kept)
+        self.holdfast.checkpoint("maker")
+        return started
+
+    def own(self, name):
+        return self.holdfast.store / "jobs" / name / "files" / str(self.kept)[1:]
+
+    @staticmethod
+    def kill(job):
+        world.kill_tree(job["pid"], also=[job["supervisor_pid"]])
+
+    @staticmethod
+    def wait_for_more(directory):
+        at = len(os.listdir(directory))
+        world.wait_until(lambda: len(os.listdir(directory)) > at + 3, lambda: f"nothing is made in {directory}")
+
+
+@pytest.fixture
+def maker(holdfast):
+    return NameMaker(holdfast)
+
+
+def test_clone_does_not_give_up_its_directory(maker, holdfast):
+    """It would go on in the original's."""
+    maker.kill(maker.run("--files", maker.kept))
+    before = sorted(os.listdir(maker.kept))
+    (clone,) = holdfast.ok("clone", "maker", "--name", "branch")
+    other = holdfast.directory / "other"
+    other.mkdir()
+    for files in ("off", other, holdfast.directory.parent):
+        error = holdfast.fails("usage" if files == holdfast.directory.parent else "unsupported", "checkpoint", "branch", "--files", files)
+        assert files == holdfast.directory.parent or str(maker.kept) in str(error), error
+    holdfast.checkpoint("branch", "--files", other, "--files", maker.kept)
+    maker.wait_for_more(maker.own("branch"))
+    maker.kill(clone)
+    holdfast.fails("unsupported", "resume", "branch", "--detach", "--files", "off")
+    holdfast.resume("branch")
+    maker.wait_for_more(maker.own("branch"))
+    assert sorted(os.listdir(maker.kept)) == before
+
+
+def test_clone_keeps_its_directory_when_it_is_rolled_back(maker, holdfast):
+    """To a snapshot that is older than the directory's being its own."""
+    maker.kill(maker.run())
+    (clone,) = holdfast.ok("clone", "maker", "--name", "branch")
+    maker.wait_for_more(maker.kept)  # what belongs to no snapshot is shared
+    holdfast.checkpoint("branch", "--files", maker.kept)
+    maker.kill(clone)
+    holdfast.resume("branch")
+    maker.wait_for_more(maker.own("branch"))
+    before = sorted(os.listdir(maker.kept))
+    for version in (1, 2):
+        clone = holdfast.ok("rollback", f"branch@{version}", "--detach")
+        maker.wait_for_more(maker.own("branch"))
+        assert sorted(os.listdir(maker.kept)) == before
+    maker.kill(clone)
+    (maker.own("branch") / "later").write_text("x")
+    shutil.rmtree(maker.kept)
+    holdfast.resume("branch@1")
+    maker.wait_for_more(maker.own("branch"))
+    assert not os.listdir(maker.kept)
+
+
+@pytest.mark.parametrize("stop", [False, True], ids=["killed", "stopped"])
+def test_remembered_after_the_end(stop, subject, holdfast):
+    """By the supervisor, which writes down how the job ended."""
+    one, other = (holdfast.directory / name for name in ("one", "other"))
+    for directory in (one, other):
+        directory.mkdir()
+    job = subject("open_file", "rewrite").run("--files", one)
+    job.checkpoint("--files", other, *["--stop"] * stop)
+    if not stop:
+        world.kill_tree(job.pid)
+    world.wait_until(lambda: not world.is_alive(job.supervisor), "its supervisor to be gone")
+    assert holdfast.row(job.name)["state"] == ("checkpointed" if stop else "exited")
+    job.resume()
+    job.checkpoint()
+    assert [tree["path"] for tree in holdfast.ok("inspect", job.name)["file_trees"]] == [str(other)]
+
+
+def test_clone_has_the_directories_of_its_snapshot(maker, holdfast):
+    """Not those that its original was given later."""
+    maker.run()
+    holdfast.checkpoint("maker", "--files", maker.kept)
+    for version, trees in ((1, []), (2, [str(maker.kept)])):
+        holdfast.ok("clone", f"maker@{version}", "--name", f"branch-{version}")
+        holdfast.checkpoint(f"branch-{version}")
+        assert [tree["path"] for tree in holdfast.ok("inspect", f"branch-{version}")["file_trees"]] == trees

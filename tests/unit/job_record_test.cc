@@ -30,6 +30,7 @@ JobRecord Sample() {
                      .freeze_budget_ms = 50};
   record.keep = 7;
   record.file_trees = {"/home/me/out", "/var/data"};
+  record.private_trees = {"/home/me/out"};
   record.terminal = true;
   record.merged_output = true;
   record.resumed_from = "train@3";
@@ -57,6 +58,7 @@ TEST(JobRecord, ComesBackAsWritten) {
   EXPECT_EQ(read->triggers, written.triggers);
   EXPECT_EQ(read->keep, written.keep);
   EXPECT_EQ(read->file_trees, written.file_trees);
+  EXPECT_EQ(read->private_trees, written.private_trees);
   EXPECT_TRUE(read->terminal);
   EXPECT_TRUE(read->merged_output);
   EXPECT_EQ(read->resumed_from, written.resumed_from);
