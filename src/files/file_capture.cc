@@ -191,7 +191,7 @@ Result<void> Capture::LookAt(TrackedFile& file, bool was_append_only, bool was_m
   // Outside of trees one that is only read is put back when it is missing, and only then.
   const bool believes_times = file.settled || (found.read_only && !IsInTree(found.path));
   frozen.blocks.resize(FileBlockCount(times.bytes));
-  if (found.append_only && was_append_only) {
+  if (found.append_only && was_append_only && times.bytes >= options_.append_bytes_min) {
     frozen.read_later = file.fd.get();
     frozen.state.kept_by = "appended to";
   } else if (believes_times && times == file.times && !found.mapped && !was_mapped && file.IsWhollyStored()) {

@@ -39,6 +39,9 @@ struct FileCaptureOptions {
   // Of this size on, a file that changes in place is reflinked in the freeze, where its file system can,
   // instead of compared.
   uint64_t reflink_bytes_min = 8ull << 20;
+  // Files that every writer only appends to are believed to be so, and read when the job runs again; smaller
+  // ones, which takes next to no time, are looked at while it stands still: a writer may come that does not.
+  uint64_t append_bytes_min = 1ull << 20;
   // The snapshot that `pending` was begun with, when it was taken in this boot: what it has of a file that
   // shows no change since is not read. Outlives the capture.
   const Manifest* parent = nullptr;

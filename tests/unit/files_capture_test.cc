@@ -125,7 +125,7 @@ TEST_F(FileCaptureTest, AppendOnlyTruncatedBeforeFinishIsAnotherTry) {
                      WriteAll(fd, "some lines\n");
                    },
                    [&] { Must(::ftruncate(fd, 0) == 0); }});
-  auto capture = FileCapture::Prepare({subject.pid()}, **pending, {});
+  auto capture = FileCapture::Prepare({subject.pid()}, **pending, {.append_bytes_min = 0});
   ASSERT_OK(capture);
   subject.Stop();
   ASSERT_OK((*capture)->CaptureFrozen({subject.pid()}));
@@ -135,6 +135,25 @@ TEST_F(FileCaptureTest, AppendOnlyTruncatedBeforeFinishIsAnotherTry) {
   ASSERT_FALSE(files);
   EXPECT_EQ(files.error().kind, ErrorKind::kBusy);
   EXPECT_THAT(files.error().message, HasSubstr(Path("log")));
+}
+
+// Whoever overwrites it comes when it has been read.
+TEST_F(FileCaptureTest, ASmallAppendOnlyFileIsThatOfTheFreeze) {
+  Result<std::unique_ptr<PendingSnapshot>> pending = store_->Begin("job");
+  ASSERT_OK(pending);
+  int fd = -1;
+  Subject subject({[&] {
+                     fd = MustOpen(Path("log"), O_WRONLY | O_CREAT | O_APPEND);
+                     WriteAll(fd, "some lines\n");
+                   },
+                   [&] { Must(::ftruncate(fd, 0) == 0); }});
+  auto capture = FileCapture::Prepare({subject.pid()}, **pending, {});
+  ASSERT_OK(capture);
+  subject.Stop();
+  ASSERT_OK((*capture)->CaptureFrozen({subject.pid()}));
+  subject.Continue();
+  subject.NextStep();
+  EXPECT_TRUE((*capture)->Finish());
 }
 
 TEST_F(FileCaptureTest, OneWriterWithoutAppendMakesItAnOrdinaryFile) {
