@@ -14,7 +14,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")" || exit 1
 . scripts/lib.sh
 
 # Longest time for all integration tests together; a hang must not look like a long test.
-readonly INTEGRATION_MINUTES_MAX=55
+readonly INTEGRATION_MINUTES_MAX=60
 readonly PYTHON=/usr/bin/python3 # not a pyenv's: the test libraries are the distribution's
 # Sanitizers of GCC 12 cannot map their shadow memory under the address randomization of newer kernels.
 readonly STEADY_ADDRESSES=(setarch "$(uname -m)" -R)
