@@ -36,6 +36,8 @@ inline constexpr uint32_t kTouchesKeptMax = 1u << 16;  // pages that a job touch
 // Checkpoints
 inline constexpr uint64_t kLittleMemoryBytes = 16ull << 20;  // copied about as soon as it is looked at
 
+inline constexpr int kStopMillisecondsMax = 1000;  // for a process of the job to stand still
+
 // Restarts
 inline constexpr uint64_t kLaterMemoryBytesMin = 32ull << 20;  // less is there as soon as a page server is
 

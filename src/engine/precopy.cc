@@ -24,7 +24,6 @@ namespace {
 
 // A twin that is made sooner than this is not worth a second stop.
 constexpr double kWorthwhileMs = 10;
-constexpr int kStopMillisecondsMax = 1000;
 constexpr int kRoundsMax = 3;
 constexpr int kRoundsForBudgetMax = 8;
 // A capture that is quicker than this is not worth another round.
@@ -42,7 +41,7 @@ class TaskPreCopy {
   Result<void> Begin() {
     const Stopwatch stopped;
     const Result<void> begun = RunApart([this]() -> Result<void> {
-      const StoppedProcess process = TRY(StoppedProcess::Stop(pid_, kStopMillisecondsMax));
+      const StoppedProcess process = TRY(StoppedProcess::Stop(pid_, limits::kStopMillisecondsMax));
       tracking_.emplace(TRY(WriteTracking::Begin(pid_, process)));
       return tracking_->Register(TRY(ReadMaps(pid_)));
     });
@@ -138,7 +137,7 @@ class TaskPreCopy {
 
   Result<void> RegisterNew() {
     const Stopwatch stopped;
-    const StoppedProcess process = TRY(StoppedProcess::Stop(pid_, kStopMillisecondsMax));
+    const StoppedProcess process = TRY(StoppedProcess::Stop(pid_, limits::kStopMillisecondsMax));
     Result<void> registered = tracking_->Register(TRY(ReadMaps(pid_)));
     report_.stopped_ms += stopped.ElapsedMs();
     return registered;
@@ -146,7 +145,7 @@ class TaskPreCopy {
 
   Result<void> PassStop() {
     const Stopwatch stopped;
-    const Result<StoppedProcess> process = StoppedProcess::Stop(pid_, kStopMillisecondsMax);
+    const Result<StoppedProcess> process = StoppedProcess::Stop(pid_, limits::kStopMillisecondsMax);
     report_.stopped_ms += stopped.ElapsedMs();
     if (!process) return Error(process.error());
     return {};

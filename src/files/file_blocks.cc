@@ -70,11 +70,6 @@ void AppendBlockRanges(size_t file, uint64_t file_bytes, std::vector<BlockRange>
   }
 }
 
-bool IsAllZeros(std::span<const std::byte> bytes) {
-  return bytes.empty() ||
-         (bytes[0] == std::byte{0} && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
-}
-
 Result<ReadEnd> ReadFileBlocks(int fd, uint64_t file_bytes, const BlockRange& range,
                                const BlockVisitor& visit) {
   // One buffer a thread, kept: fresh pages cost more than what is read into them.

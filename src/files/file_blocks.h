@@ -29,8 +29,6 @@ struct BlockRange {
 // Cuts the blocks of a file of `file_bytes` bytes into ranges of some MiB.
 void AppendBlockRanges(size_t file, uint64_t file_bytes, std::vector<BlockRange>& ranges);
 
-bool IsAllZeros(std::span<const std::byte> bytes);
-
 // `bytes` is valid during the call; empty for a block that is wholly in a hole.
 using BlockVisitor = std::function<Result<void>(uint64_t number, std::span<const std::byte> bytes)>;
 

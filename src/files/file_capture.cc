@@ -26,6 +26,7 @@
 #include "base/parallel.h"
 #include "base/paths.h"
 #include "base/units.h"
+#include "base/zeros.h"
 #include "files/capture.h"
 #include "files/directories.h"
 #include "files/file_times.h"

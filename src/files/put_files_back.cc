@@ -22,6 +22,7 @@
 #include "base/parallel.h"
 #include "base/paths.h"
 #include "base/units.h"
+#include "base/zeros.h"
 #include "files/descriptor_limit.h"
 #include "files/directories.h"
 #include "files/file_blocks.h"

@@ -10,6 +10,7 @@
 #include <ctime>
 #include <system_error>
 
+#include "base/zeros.h"
 #include "files/file_blocks.h"
 #include "files/file_times.h"
 

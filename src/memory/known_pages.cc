@@ -11,10 +11,6 @@ uint64_t EndOf(const Extent& extent) {
   return extent.address + uint64_t{extent.pages} * kPageBytes;
 }
 
-uint64_t EndOf(const PageRun& run) {
-  return run.address + run.bytes;
-}
-
 Extent Part(const Extent& extent, uint64_t from, uint64_t to) {
   Extent part = extent;
   part.address = from;

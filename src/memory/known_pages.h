@@ -8,6 +8,10 @@
 
 namespace holdfast {
 
+inline uint64_t EndOf(const PageRun& run) {
+  return run.address + run.bytes;
+}
+
 // All lists are sorted by address and disjoint.
 
 // The parts of `known` that lie in `runs`.

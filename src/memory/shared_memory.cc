@@ -15,6 +15,7 @@
 #include "base/page.h"
 #include "base/parallel.h"
 #include "base/units.h"
+#include "base/zeros.h"
 #include "linux/run_apart.h"
 #include "linux/stopped_process.h"
 #include "memory/known_pages.h"
@@ -29,7 +30,6 @@ constexpr uint64_t kPreCopiedBytesMin = 4 * kMiB;
 // What has changed in an object that is not tracked from snapshot to snapshot is told, and stored, by blocks
 // of this size: smaller ones follow the changes more closely, and compress less.
 constexpr uint64_t kBlockBytes = 32 * kKiB;
-constexpr int kStopMillisecondsMax = 1000;
 constexpr int kRoundsMax = 3;
 constexpr uint64_t kRoomBytesMin = 8 * kMiB;
 constexpr uint64_t kRoomBytesMax = 256 * kMiB;
@@ -37,14 +37,6 @@ constexpr uint64_t kRoomBytesMax = 256 * kMiB;
 // Page tables that protecting every place makes, of the object's size: 32 processes that map all of it.
 constexpr uint64_t kPageTableShareMax = 16;
 constexpr uint64_t kBytesPerPageTable = 512;
-
-bool IsAllZeros(std::span<const std::byte> bytes) {
-  return bytes[0] == std::byte{0} && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0;
-}
-
-uint64_t EndOf(const PageRun& run) {
-  return run.address + run.bytes;
-}
 
 // In pieces that begin at multiples of a block's size, so that the same memory falls into the same blocks in
 // another snapshot.
@@ -220,7 +212,7 @@ Result<void> SharedMemoryCapture::Register(const std::vector<FoundObject>& found
     if (uses.empty()) continue;
     const Stopwatch stopped;
     const auto in_stop = [&]() -> Result<void> {
-      const StoppedProcess process = TRY(StoppedProcess::Stop(pid, kStopMillisecondsMax));
+      const StoppedProcess process = TRY(StoppedProcess::Stop(pid, limits::kStopMillisecondsMax));
       const std::vector<Mapping> mappings = TRY(ReadMaps(pid));
       if (HasInvisibleWriters(mappings)) return Fail(ErrorKind::kUnsupported, "devices write to it");
       const std::vector<SharedUse> now = UsesNow(mappings, inodes, pid);
@@ -241,7 +233,7 @@ Result<void> SharedMemoryCapture::Register(const std::vector<FoundObject>& found
 Result<void> SharedMemoryCapture::PassStop(Prepared& prepared) const {
   for (const pid_t pid : tracked_pids_) {
     const Stopwatch stopped;
-    const Result<StoppedProcess> process = StoppedProcess::Stop(pid, kStopMillisecondsMax);
+    const Result<StoppedProcess> process = StoppedProcess::Stop(pid, limits::kStopMillisecondsMax);
     prepared.stopped_ms += stopped.ElapsedMs();
     if (!process && process.error().kind != ErrorKind::kNotFound) return Error(process.error());
   }

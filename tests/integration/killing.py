@@ -51,6 +51,16 @@ def kill_one_checkpoint(job, holdfast, random, tally, longest_s):
         assert snapshots_before <= now, f"a snapshot has gone: {snapshots_before - now}"
 
 
+def cut_off_checkpoint(job, holdfast, random, *options):
+    """Starts one and kills it at some time soon, wherever it is; nothing of it may be left."""
+    process = holdfast.start("checkpoint", job.name, *options, output="killed-checkpoint")
+    time.sleep(random.uniform(0, 0.3))
+    process.kill()
+    process.wait()
+    holdfast.popens.remove(process)
+    holdfast.assert_nothing_left(job.pid, job.supervisor, at_once=False)
+
+
 def measure_checkpoint(job):
     """How long one takes, so that kills hit all of it."""
     started = time.monotonic()

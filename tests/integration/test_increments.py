@@ -3,11 +3,11 @@ import os
 import pathlib
 import random
 import signal
-import time
 
 import pytest
 import world
 from harness import MEMORY_PROGRAMS
+from killing import cut_off_checkpoint
 from world import tracked_mappings
 
 PRECOPY = ("--capture", "precopy")  # small programs, too
@@ -197,12 +197,7 @@ def test_checkpoints_are_killed_in_between(subject, holdfast, seed):
     job.checkpoint(*PRECOPY)
     chance = random.Random(seed)
     for _ in range(10):
-        process = holdfast.start("checkpoint", job.name, *PRECOPY, output="killed-checkpoint")
-        time.sleep(chance.uniform(0, 0.3))
-        process.kill()
-        process.wait()
-        holdfast.popens.remove(process)
-        holdfast.assert_nothing_left(job.pid, job.supervisor, at_once=False)
+        cut_off_checkpoint(job, holdfast, chance, *PRECOPY)
         job.checkpoint(*PRECOPY)
         job.assert_untouched()
     job.kill()

@@ -1,9 +1,9 @@
 """Memory that processes share: captured while they write to it, stored by what changed, and given back."""
 import random
-import time
 
 import pytest
 import world
+from killing import cut_off_checkpoint
 
 PRECOPY = ("--capture", "precopy")  # little of it, too
 
@@ -69,12 +69,7 @@ def test_a_killed_checkpoint_leaves_nothing(subject, holdfast, seed):
     job = subject("shared_random", "anonymous", 24).run()
     chance = random.Random(seed)
     for _ in range(8):
-        process = holdfast.start("checkpoint", job.name, *PRECOPY, output="killed-checkpoint")
-        time.sleep(chance.uniform(0, 0.3))
-        process.kill()
-        process.wait()
-        holdfast.popens.remove(process)
-        holdfast.assert_nothing_left(job.pid, job.supervisor, at_once=False)
+        cut_off_checkpoint(job, holdfast, chance, *PRECOPY)
         job.wait_rounds(2)
     job.checkpoint(*PRECOPY)
     job.assert_untouched()
