@@ -397,7 +397,7 @@ Error TellOfEnd(Error error, const Result<ProcessStatus>& before) {
                               error.kind == ErrorKind::kIo || error.kind == ErrorKind::kBusy;
   if (!before || before->zombie() || !can_come_of_it) return error;
   const Result<ProcessStatus> now = ReadStatus(before->pid);
-  if (now && !now->zombie() && now->start_ticks == before->start_ticks) return error;
+  if (now && !now->zombie() && !now->exiting && now->start_ticks == before->start_ticks) return error;
   return Fail(
       ErrorKind::kNotFound,
       fmt::format("the job ended while it was checkpointed, and nothing was saved: {}", error.message));

@@ -57,6 +57,7 @@ struct ProcessStatus {
   char state = '?';  // 'R', 'S', 'Z', ...
   std::string name;
   bool kernel_thread = false;  // PF_KTHREAD in stat's flags
+  bool exiting = false;        // PF_EXITING: killed or ended, and no zombie yet; its memory may be gone
   uint64_t start_ticks = 0;    // since boot, clock ticks: with the pid, names a process for ever
   uint64_t user_ticks = 0;     // clock ticks spent in its own code, by children that it waited for, too
   uint32_t uid = 0;            // real

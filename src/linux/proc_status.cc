@@ -12,7 +12,9 @@ namespace holdfast {
 
 namespace {
 
-constexpr uint32_t kPfKthread = 0x00200000;  // PF_KTHREAD, include/linux/sched.h, the same since 2.6.27
+// Of include/linux/sched.h, the same since 2.6.27.
+constexpr uint32_t kPfExiting = 0x00000004;
+constexpr uint32_t kPfKthread = 0x00200000;
 
 Error Unreadable(std::string_view file) {
   return Fail(ErrorKind::kInternal, "/proc/PID/" + std::string(file) + " makes no sense");
@@ -48,6 +50,7 @@ bool ParseStat(std::string_view text, ProcessStatus& status) {
   TakeWord(rest);  // tpgid
   if (!TakeNumber(rest, flags)) return false;
   status.kernel_thread = (flags & kPfKthread) != 0;
+  status.exiting = (flags & kPfExiting) != 0;
   for (int field = 10; field < 14; ++field) TakeWord(rest);
   uint64_t of_children = 0;
   if (!TakeNumber(rest, status.user_ticks)) return false;

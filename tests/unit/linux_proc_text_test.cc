@@ -154,6 +154,7 @@ TEST(ParseStatus, ReadsEveryField) {
   EXPECT_EQ(status->group, 12);
   EXPECT_EQ(status->session, 13);
   EXPECT_FALSE(status->kernel_thread);
+  EXPECT_FALSE(status->exiting);
   EXPECT_EQ(status->start_ticks, 987654U);
   EXPECT_EQ(status->user_ticks, 5U + 7U);
   EXPECT_EQ(status->uid, 1000U);
@@ -179,6 +180,7 @@ TEST(ParseStatus, ANameMayHoldWhatLooksLikeTheRest) {
 }
 
 TEST(ParseStatus, TellsZombiesAndKernelThreads) {
+  EXPECT_TRUE(ParseStatus("12 (a" + StatAfterName("R", "4194564"), kStatus)->exiting);
   EXPECT_TRUE(ParseStatus("12 (a" + StatAfterName("Z"), kStatus)->zombie());
   EXPECT_TRUE(ParseStatus("12 (a" + StatAfterName("X"), kStatus)->zombie());
   EXPECT_TRUE(ParseStatus("12 (a" + StatAfterName("I", "2129984"), kStatus)->kernel_thread);
