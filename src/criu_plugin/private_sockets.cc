@@ -101,6 +101,7 @@ int BindPrivately(const char* directory, int fd, const sockaddr* address, sockle
   MakeDirectoriesAbove(own);
   unlink(own.text);  // of an earlier restart
   if (BindBelow(directory, own, fd, &name, length, bind) != 0) return -1;
+  if (IsSameFile(path.text, own.text)) return 0;  // in a directory that is the clone's own: seen already
   // A socket that nobody listens to, if there is nothing to be mounted over.
   if (mknod(path.text, S_IFSOCK | S_IRUSR | S_IWUSR, 0) != 0 && errno != EEXIST) return -1;
   return mount(own.text, path.text, nullptr, MS_BIND, nullptr);
@@ -111,9 +112,10 @@ int UnlinkPrivately(const char* directory, const char* path, UnlinkFunction unli
   Path own{};
   if (PathInJob(directory, path, whole) && Join(directory, whole.text, "", own) &&
       IsSameFile(whole.text, own.text)) {
-    if (umount2(whole.text, MNT_DETACH) != 0) return -1;
+    // EINVAL: no mount point, as the directory is the clone's own (umount(2)).
+    if (umount2(whole.text, MNT_DETACH) != 0 && errno != EINVAL) return -1;
     unlink(own.text);
-    return unlink(whole.text);
+    return unlink(whole.text) != 0 && errno != ENOENT ? -1 : 0;
   }
   struct stat status {};
   if (lstat(path, &status) == 0 && S_ISSOCK(status.st_mode)) return 0;

@@ -219,6 +219,44 @@ def test_what_talks_to_itself(python_job, holdfast):
     holdfast.verify()
 
 
+# Listens at a name in a directory of its own, and takes the name away and makes it again all the time.
+REBINDS = """
+import os, socket, time
+os.makedirs("own", exist_ok=True)
+server = None
+log = open("log", "a")
+for turn in range(1, 10**9):
+    client = socket.socket(socket.AF_UNIX)
+    try:
+        if server is None or turn % 5 == 0:
+            if server is not None:
+                os.unlink("own/socket")
+                server.close()
+            server = socket.socket(socket.AF_UNIX)
+            server.bind("own/socket")
+            server.listen()
+        client.connect("own/socket")
+        server.accept()[0].close()
+        log.write(f"{turn}\\n")
+    except OSError as error:
+        log.write(f"wrong: {error}\\n")
+    client.close()
+    log.flush()
+    time.sleep(0.02)
+"""
+
+
+def test_a_socket_in_a_directory_of_the_snapshot(python_job, holdfast):
+    """The clone's directory is its own already, and so is the socket in it: nothing is mounted over it."""
+    python_job("binder", REBINDS)
+    holdfast.checkpoint("binder", "--files", holdfast.directory / "binder" / "own")
+    for clone in holdfast.ok("clone", "binder", "--name", "twin", "--count", 2):
+        assert_it_goes_on(log_of(holdfast, clone["name"], "binder"), more=25)
+        own = str(holdfast.directory / "binder" / "own")
+        assert f"{own}/socket " not in open(f"/proc/{clone['pid']}/mountinfo").read()
+    assert_it_goes_on(log_of(holdfast, "binder"), more=25)
+
+
 # Keeps a connection to a server, and makes it again when it is lost.
 CLIENT = """
 import socket, sys, time
