@@ -15,6 +15,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")" || exit 1
 
 # Longest time for all integration tests together; a hang must not look like a long test.
 readonly INTEGRATION_MINUTES_MAX=60
+readonly INTEGRATION_WORKERS=2 # so many of them at a time
 readonly PYTHON=/usr/bin/python3 # not a pyenv's: the test libraries are the distribution's
 # Sanitizers of GCC 12 cannot map their shadow memory under the address randomization of newer kernels.
 readonly STEADY_ADDRESSES=(setarch "$(uname -m)" -R)
@@ -80,7 +81,7 @@ show_failures() {
     sed 's/^/    | /'
 }
 
-# python_tests NAME MINUTES FOLDER...: shows each test as it goes.
+# python_tests NAME MINUTES FOLDER_OR_OPTION...: shows each test as it goes.
 python_tests() {
   local name=$1 minutes=$2
   shift 2
@@ -133,7 +134,7 @@ else
   must criu "installing CRIU" scripts/install-criu
   must subjects "installing the programs that are checkpointed in the tests (the first time: some minutes)" \
     scripts/install-test-subjects
-  python_tests integration "$INTEGRATION_MINUTES_MAX" tests/integration
+  python_tests integration "$INTEGRATION_MINUTES_MAX" tests/integration -n "$INTEGRATION_WORKERS"
 fi
 
 finish

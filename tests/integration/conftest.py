@@ -100,13 +100,16 @@ def seed(request):
 def pytest_runtest_makereport(item, call):
     outcome = yield
     report = outcome.get_result()
-    if call.when == "call":
-        durations.append((item.nodeid, call.duration))
     if report.failed and hasattr(item, "seed"):
         report.sections.append(("to repeat it", f"HOLDFAST_TEST_SEED={item.seed}"))
     if report.failed and call.when == "call" and hasattr(item, "holdfast"):
         for name, text in item.holdfast.logs():
             report.sections.append((name, text))
+
+
+def pytest_runtest_logreport(report):
+    if report.when == "call":
+        durations.append((report.nodeid, report.duration))
 
 
 def pytest_terminal_summary(terminalreporter):
