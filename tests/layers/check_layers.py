@@ -14,7 +14,7 @@ import sys
 ROWS = [
     ["base"],
     ["linux"],
-    ["store"],
+    ["store", "lease"],
     ["criu", "memory", "device", "files"],
     ["engine", "policy"],
     ["job"],
