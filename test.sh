@@ -102,7 +102,7 @@ python_tests() {
 # ThreadSanitizer cannot follow.
 threaded_tests() {
   local source
-  for source in tests/unit/{store,memory,base_parallel}_*test.cc; do
+  for source in tests/unit/{store,lease,memory,base_parallel}_*test.cc; do
     [[ -e $source && $source != *_random_test.cc ]] && basename "$source" .cc
   done
 }

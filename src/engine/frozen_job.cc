@@ -318,6 +318,11 @@ Result<void> FrozenJob::Stage(CapturedTask& task, const std::vector<PageRun>& ru
   std::vector<StagedMemory::Wanted> wanted;
   wanted.reserve(runs.size());
   for (const PageRun& run : runs) wanted.push_back({run.address, run.bytes, run.huge});
+  // What was written since the tracking began is no other process's as well.
+  if (task.tracked) {
+    return task.staged.CopyScattered(
+        wanted, [&memory](std::span<const RemotePiece> pieces) { return memory.ReadScattered(pieces); });
+  }
   return task.staged.Copy(
       wanted, [&memory](uint64_t address, std::span<std::byte> out) { return memory.Read(address, out); });
 }

@@ -4,7 +4,7 @@ namespace holdfast {
 
 double PredictCopyMs(uint64_t bytes, size_t runs) {
   constexpr double kBytesPerMs = 6e6;
-  constexpr double kRunMs = 0.0007;
+  constexpr double kRunMs = 0.0003;
   return static_cast<double>(bytes) / kBytesPerMs + static_cast<double>(runs) * kRunMs;
 }
 

@@ -5,6 +5,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 
 namespace holdfast {
@@ -27,6 +29,27 @@ Result<void> RemoteMemory::Read(uint64_t address, std::span<std::byte> out) cons
     if (got == 0)
       return Fail(ErrorKind::kNotFound, fmt::format("process {} ended while its memory was read", pid_));
     done += static_cast<size_t>(got);
+  }
+  return {};
+}
+
+Result<void> RemoteMemory::ReadScattered(std::span<const RemotePiece> pieces) const {
+  constexpr size_t kBatch = 512;  // at most IOV_MAX, 1024
+  std::array<iovec, kBatch> local{};
+  std::array<iovec, kBatch> remote{};
+  while (!pieces.empty()) {
+    const std::span<const RemotePiece> batch = pieces.first(std::min(pieces.size(), kBatch));
+    size_t wanted = 0;
+    for (size_t i = 0; i < batch.size(); ++i) {
+      local.at(i) = {batch[i].to.data(), batch[i].to.size()};
+      remote.at(i) = {reinterpret_cast<void*>(batch[i].address), batch[i].to.size()};
+      wanted += batch[i].to.size();
+    }
+    const ssize_t got = process_vm_readv(pid_, local.data(), batch.size(), remote.data(), batch.size(), 0);
+    if (got < 0 || static_cast<size_t>(got) != wanted) {
+      for (const RemotePiece& piece : batch) TRY(Read(piece.address, piece.to));
+    }
+    pieces = pieces.subspan(batch.size());
   }
   return {};
 }

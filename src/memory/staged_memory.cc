@@ -10,6 +10,25 @@
 
 namespace holdfast {
 
+namespace {
+
+// In order, each of at least `bytes` but the last.
+std::vector<std::span<const RemotePiece>> InBatches(std::span<const RemotePiece> pieces, uint64_t bytes) {
+  std::vector<std::span<const RemotePiece>> batches;
+  size_t begin = 0;
+  uint64_t gathered = 0;
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    gathered += pieces[i].to.size();
+    if (gathered < bytes && i + 1 < pieces.size()) continue;
+    batches.push_back(pieces.subspan(begin, i + 1 - begin));
+    begin = i + 1;
+    gathered = 0;
+  }
+  return batches;
+}
+
+}  // namespace
+
 StagedMemory::StagedMemory(StagedMemory&& other) noexcept
     : areas_(std::exchange(other.areas_, {})),
       ranges_(std::exchange(other.ranges_, {})),
@@ -50,34 +69,33 @@ void StagedMemory::Reserve(uint64_t bytes) {
 }
 
 Result<void> StagedMemory::Copy(const std::vector<Wanted>& wanted, const Reader& reader) {
+  return CopyScattered(wanted, [&reader](std::span<const RemotePiece> pieces) -> Result<void> {
+    for (const RemotePiece& piece : pieces) TRY(reader(piece.address, piece.to));
+    return {};
+  });
+}
+
+Result<void> StagedMemory::CopyScattered(const std::vector<Wanted>& wanted, const ScatteredReader& reader) {
   uint64_t total = 0;
   for (const Wanted& range : wanted) total += range.bytes;
   if (total == 0) return {};
   std::byte* to = TRY(TakeRoom(total));
 
-  struct Piece {
-    uint64_t address;
-    std::byte* to;
-    size_t bytes;
-  };
   constexpr uint64_t kPieceBytes = 4 * kMiB;
-  std::vector<Piece> pieces;
+  std::vector<RemotePiece> pieces;
   for (const Wanted& range : wanted) {
     ranges_.push_back({range.address, {to, range.bytes}, range.huge});
     for (uint64_t done = 0; done < range.bytes; done += kPieceBytes) {
-      pieces.push_back({range.address + done, to + done, std::min(kPieceBytes, range.bytes - done)});
+      pieces.push_back({range.address + done, {to + done, std::min(kPieceBytes, range.bytes - done)}});
     }
     to += range.bytes;
   }
   constexpr uint64_t kBytesPerThreadMin = 8 * kMiB;  // below this a thread costs more than it brings
   const auto threads =
       static_cast<unsigned>(std::clamp<uint64_t>(total / kBytesPerThreadMin, 1, CoreCount()));
+  const std::vector<std::span<const RemotePiece>> batches = InBatches(pieces, kPieceBytes);
   return ParallelFor(
-      pieces.size(),
-      [&](size_t i) {
-        return reader(pieces[i].address, {pieces[i].to, pieces[i].bytes});
-      },
-      threads);
+      batches.size(), [&](size_t i) { return reader(batches[i]); }, threads);
 }
 
 }  // namespace holdfast

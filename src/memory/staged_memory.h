@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "memory/remote_memory.h"
 
 namespace holdfast {
 
@@ -36,6 +37,10 @@ class StagedMemory {
 
   // Copies all of `wanted` by `reader`, which must be thread-safe, from all cores.
   Result<void> Copy(const std::vector<Wanted>& wanted, const Reader& reader);
+
+  // The same, where many pieces at a time can be read quicker than one by one.
+  using ScatteredReader = std::function<Result<void>(std::span<const RemotePiece> pieces)>;
+  Result<void> CopyScattered(const std::vector<Wanted>& wanted, const ScatteredReader& reader);
 
   const std::vector<StagedRange>& ranges() const { return ranges_; }
 

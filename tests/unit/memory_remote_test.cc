@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <array>
 #include <string>
 
 #include "memory_test_support.h"
@@ -66,6 +67,29 @@ TEST(RemoteMemory, ReadingMakesNoCopiesOfSharedPages) {
   }
 }
 
+TEST(RemoteMemory, ScatteredPiecesAreReadWhereverTheyAre) {
+  constexpr size_t kPages = 1300;  // more than one call takes
+  const TestMemory memory(kPages);
+  const auto fill = [&] {
+    for (size_t page = 0; page < kPages; ++page) memory.Fill(page, static_cast<uint64_t>(page));
+  };
+  const ChildProcess child([&] {
+    fill();
+    memory.Protect(700, 3, PROT_NONE);  // which process_vm_readv does not read
+  });
+  fill();
+  const RemoteMemory remote = RemoteMemory::Open(child.pid()).value();
+  std::vector<std::byte> content(memory.bytes());
+  std::vector<RemotePiece> pieces;
+  for (size_t page = 0; page < kPages; ++page) {
+    const size_t at = (page * 7 % kPages) * kPageBytes;
+    pieces.push_back({memory.start() + at, std::span(content).subspan(at, kPageBytes)});
+  }
+  ASSERT_OK(remote.ReadScattered(pieces));
+  EXPECT_EQ(std::memcmp(content.data(), memory.Page(0), content.size()), 0);
+  EXPECT_TRUE(remote.ReadScattered({}));
+}
+
 TEST(RemoteMemory, AWriteToAPrivateFileMappingLeavesTheFileAlone) {
   const Fd file = LetteredFile(2);
   const TestMemory memory(2, file.get());
@@ -83,6 +107,9 @@ TEST(RemoteMemory, WhereNothingIsMappedIsAnError) {
   const RemoteMemory remote = RemoteMemory::Open(child.pid()).value();
   std::vector<std::byte> content(memory.bytes());
   EXPECT_FALSE(remote.Read(memory.start(), content));
+  const std::array pieces{RemotePiece{memory.start(), std::span(content).first(kPageBytes)},
+                          RemotePiece{memory.start() + 2 * kPageBytes, std::span(content).first(kPageBytes)}};
+  EXPECT_FALSE(remote.ReadScattered(pieces));
   EXPECT_FALSE(remote.Write(memory.start(), content));
   EXPECT_FALSE(remote.Read(~0ull - kPageBytes + 1, std::span(content).first(1)));
   EXPECT_TRUE(remote.Read(memory.start(), {}));
@@ -95,6 +122,8 @@ TEST(RemoteMemory, AProcessThatHasEndedIsNotFound) {
   child.KillAndCollect();
   std::vector<std::byte> content(kPageBytes);
   EXPECT_EQ(remote.Read(memory.start(), content).error().kind, ErrorKind::kNotFound);
+  const std::array pieces{RemotePiece{memory.start(), content}};
+  EXPECT_EQ(remote.ReadScattered(pieces).error().kind, ErrorKind::kNotFound);
   EXPECT_EQ(remote.Write(memory.start(), content).error().kind, ErrorKind::kNotFound);
   EXPECT_EQ(RemoteMemory::Open(DeadPid()).error().kind, ErrorKind::kNotFound);
 }

@@ -42,6 +42,27 @@ TEST(StagedMemory, HoldsManyRangesAsTheyWere) {
   }
 }
 
+TEST(StagedMemory, ShortRangesAreReadManyAtATime) {
+  std::vector<StagedMemory::Wanted> wanted;
+  for (uint64_t i = 0; i < 5000; ++i) wanted.push_back({i * 16 * kPage, kPage, false});
+  std::atomic<size_t> calls = 0;
+  std::atomic<size_t> pieces_read = 0;
+  StagedMemory staged;
+  ASSERT_TRUE(staged.CopyScattered(wanted, [&](std::span<const RemotePiece> pieces) -> Result<void> {
+    ++calls;
+    pieces_read += pieces.size();
+    for (const RemotePiece& piece : pieces) {
+      if (!ReadAddresses(piece.address, piece.to)) return Fail(ErrorKind::kInternal, "");
+    }
+    return {};
+  }));
+  EXPECT_EQ(pieces_read, wanted.size());
+  EXPECT_GT(calls, 1U);  // from several threads
+  EXPECT_LT(calls, 50U);
+  ASSERT_EQ(staged.ranges().size(), wanted.size());
+  for (const StagedRange& range : staged.ranges()) ASSERT_TRUE(HoldsAddresses(range));
+}
+
 TEST(StagedMemory, ALongRangeIsReadInPiecesByAllCores) {
   std::atomic<uint64_t> bytes = 0;
   std::atomic<int> calls = 0;
