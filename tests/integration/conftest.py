@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zlib
 
 import pytest
 
@@ -46,7 +47,8 @@ def binary():
 @pytest.fixture(scope="session")
 def programs():
     """The folder with the built programs of tests/programs."""
-    folder = pathlib.Path(store_directory()) / f"holdfast-test-programs-{os.getuid()}"
+    checkout = zlib.crc32(bytes(harness.ROOT))  # another one may have other programs
+    folder = pathlib.Path(store_directory()) / f"holdfast-test-programs-{os.getuid()}-{checkout:08x}"
     folder.mkdir(mode=0o755, exist_ok=True)
     with open(folder / "lock", "w") as lock:  # several test runs at once share them
         fcntl.flock(lock, fcntl.LOCK_EX)
