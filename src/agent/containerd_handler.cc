@@ -1,0 +1,262 @@
+#include "agent/containerd_handler.h"
+
+#include <fmt/format.h>
+#include <fnmatch.h>
+
+#include <algorithm>
+
+#include "agent/ask_containerd.h"
+#include "agent/marked_text.h"
+#include "agent/text_file.h"
+#include "agent/toml_text.h"
+
+namespace holdfast {
+
+namespace {
+
+constexpr const char* kImportedName = "90-holdfast.toml";
+constexpr const char* kRuncShim = "io.containerd.runc.v2";
+
+TablePath CriSection(int version) {
+  if (version >= 3) return {"plugins", "io.containerd.cri.v1.runtime"};
+  return {"plugins", "io.containerd.grpc.v1.cri"};
+}
+
+TablePath Join(TablePath path, const std::vector<std::string>& more) {
+  path.insert(path.end(), more.begin(), more.end());
+  return path;
+}
+
+TablePath HandlerTable(int version, const std::string& name) {
+  return Join(CriSection(version), {"containerd", "runtimes", name});
+}
+
+// A configuration as it would be without us.
+struct Found {
+  std::optional<std::string> file;  // none: there is none
+  std::string text;                 // without our block
+  bool made_by_us = false;
+  TopLevel top;
+  int version = 2;                  // what our tables are written for
+  std::filesystem::path imported;   // where a file of ours would be imported from; empty: nowhere
+  std::optional<std::string> ours;  // what is there now
+  bool directory_is_made = false;   // by us, for that
+};
+
+// A directory out of which `config` imports whatever file there is.
+std::filesystem::path ImportedFile(const std::filesystem::path& config, const TopLevel& top) {
+  for (const std::string& each : top.imports) {
+    const std::filesystem::path pattern = ImportPattern(config, each);
+    const std::filesystem::path file = pattern.parent_path() / kImportedName;
+    const bool plain_directory = pattern.parent_path().string().find_first_of("*?[") == std::string::npos;
+    if (plain_directory && file != config && ::fnmatch(pattern.c_str(), file.c_str(), FNM_PATHNAME) == 0)
+      return file;
+  }
+  return {};
+}
+
+Result<Found> Find(const HandlerOptions& options) {
+  Found found;
+  found.file = TRY(ReadTextFile(options.config));
+  const MarkedText marked = TakeMarked(found.file.value_or(""));
+  found.text = marked.rest;
+  found.made_by_us = marked.made.file;
+  Result<TopLevel> top = ScanTopLevel(found.text);
+  if (!top) return std::move(top.error()).Within(options.config.string());
+  found.top = std::move(*top);
+  if (found.top.has_content) found.version = found.top.version;
+  if (found.version != 2 && found.version != 3) {
+    return Fail(ErrorKind::kUnsupported,
+                fmt::format("{} is of version {}; only 2 and 3 can be changed", options.config.string(),
+                            found.version == 0 ? 1 : found.version))
+        .WithHint("'containerd config migrate' makes a newer one (containerd 2.0 and later)");
+  }
+  found.imported = ImportedFile(options.config, found.top);
+  if (!found.imported.empty()) found.ours = TRY(ReadTextFile(found.imported));
+  const MarkedText ours = TakeMarked(found.ours.value_or(""));
+  if (found.ours && !ours.found) {
+    return Fail(ErrorKind::kExists, found.imported.string() + " is there and is not ours");
+  }
+  found.directory_is_made = !found.imported.empty() &&
+                            (ours.made.directory || !std::filesystem::exists(found.imported.parent_path()));
+  return found;
+}
+
+bool IsNothing(const std::string& value) {
+  return value == "\"\"" || value == "0" || value == "false" || value == "[]" || value == "{}" ||
+         value == "''";
+}
+
+const std::string* Value(const TomlTables& tables, const TablePath& table, const std::string& key) {
+  const auto found = tables.find(table);
+  if (found == tables.end()) return nullptr;
+  const auto value = found->second.find(key);
+  return value == found->second.end() ? nullptr : &value->second;
+}
+
+std::string Unquoted(const std::string& value) {
+  return value.size() >= 2 ? value.substr(1, value.size() - 2) : value;
+}
+
+// What the default handler has been given, as it holds for a pod of ours, too: the cgroup driver above all.
+struct DefaultHandler {
+  std::map<std::string, std::string> settings;
+  std::map<std::string, std::string> options;
+  std::string binary;  // the runc that it names, empty: that of PATH
+};
+
+DefaultHandler ReadDefaultHandler(const TomlTables& dump, int version) {
+  DefaultHandler handler;
+  const std::string* name = Value(dump, Join(CriSection(version), {"containerd"}), "default_runtime_name");
+  const TablePath table = HandlerTable(version, name != nullptr ? Unquoted(*name) : "runc");
+  const std::string* type = Value(dump, table, "runtime_type");
+  if (type == nullptr || Unquoted(*type) != kRuncShim)
+    return handler;  // of another kind: it says nothing for runc
+  for (const auto& [key, value] : dump.at(table)) {
+    const bool own =
+        key == "runtime_type" || key == "runtime_path" || key == "pod_annotations" || key == "options";
+    if (!own && !IsNothing(value)) handler.settings[key] = value;
+  }
+  const auto options = dump.find(Join(table, {"options"}));
+  if (options == dump.end()) return handler;
+  for (const auto& [key, value] : options->second) {
+    if (key == "BinaryName") {
+      handler.binary = Unquoted(value);
+    } else if (!IsNothing(value)) {
+      handler.options[key] = value;
+    }
+  }
+  return handler;
+}
+
+std::string HandlerText(const HandlerOptions& options, int version, const DefaultHandler& like) {
+  const TablePath table = HandlerTable(version, options.name);
+  std::string text = fmt::format("[{}]\n  runtime_type = \"{}\"\n  pod_annotations = [\"holdfast.dev/*\"]\n",
+                                 TomlTableName(table), kRuncShim);
+  for (const auto& [key, value] : like.settings) text += fmt::format("  {} = {}\n", key, value);
+  text += fmt::format("[{}]\n  BinaryName = {}\n", TomlTableName(Join(table, {"options"})),
+                      TomlString(options.runtime.string()));
+  for (const auto& [key, value] : like.options) text += fmt::format("  {} = {}\n", key, value);
+  return text;
+}
+
+// What is different in `after` apart from the handler's own tables; empty when nothing is.
+std::string OtherDifference(const TomlTables& before, const TomlTables& after, const TablePath& handler) {
+  auto without = [&](TomlTables tables) {
+    std::erase_if(tables, [&](const auto& each) { return IsUnder(each.first, handler); });
+    std::erase_if(tables, [](const auto& each) { return each.second.empty(); });
+    tables[{}].erase("imports");  // as loaded: names the files
+    return tables;
+  };
+  const TomlTables left = without(before);
+  const TomlTables right = without(after);
+  for (const auto* tables : {&left, &right}) {
+    const TomlTables& others = tables == &left ? right : left;
+    for (const auto& [table, values] : *tables) {
+      const auto other = others.find(table);
+      if (other == others.end() || other->second != values) return "[" + TomlTableName(table) + "]";
+    }
+  }
+  return {};
+}
+
+Question Ask(const HandlerOptions& options, const Found& found, std::string text,
+             const std::filesystem::path& add = {}) {
+  return {.config = options.config, .text = std::move(text), .leave_out = found.imported, .add = add};
+}
+
+// Whether containerd takes what is asked about, has the handler then, and is otherwise the same.
+Result<void> Check(const HandlerOptions& options, int version, const TomlTables& before,
+                   const Question& question) {
+  const TomlTables after = TRY(AskContainerd(options.containerd, question));
+  const TablePath table = HandlerTable(version, options.name);
+  const std::string* binary = Value(after, Join(table, {"options"}), "BinaryName");
+  if (binary == nullptr || Unquoted(*binary) != options.runtime.string()) {
+    return Fail(ErrorKind::kUnsupported, "containerd would not have the handler");
+  }
+  const std::string other = OtherDifference(before, after, table);
+  if (!other.empty()) return Fail(ErrorKind::kUnsupported, "it would change " + other);
+  return {};
+}
+
+Result<void> CheckImported(const HandlerOptions& options, const Found& found, const TomlTables& before,
+                           const std::string& content) {
+  const TemporaryDirectory directory = TRY(TemporaryDirectory::Make());
+  const std::filesystem::path file = directory.path() / kImportedName;
+  TRY(WriteTextFile(file, content));
+  return Check(options, found.version, before, Ask(options, found, found.text, file));
+}
+
+void Change(HandlerPlan& plan, const std::filesystem::path& path, std::optional<std::string> before,
+            std::optional<std::string> after) {
+  if (before != after) plan.changes.push_back({path, std::move(before), std::move(after)});
+}
+
+std::optional<std::string> TextBefore(const Found& found) {
+  if (!found.file || (found.made_by_us && found.text.empty())) return std::nullopt;
+  return found.text;
+}
+
+void AddNotes(const TomlTables& before, const DefaultHandler& like, HandlerPlan& plan) {
+  const std::string* disabled = Value(before, {}, "disabled_plugins");
+  if (disabled != nullptr && disabled->find("cri\"") != std::string::npos) {
+    plan.notes.emplace_back(
+        "disabled_plugins turns containerd's CRI off: no kubelet can use it, nor this handler");
+  }
+  if (!like.binary.empty()) {
+    plan.notes.push_back("the default handler runs " + like.binary + ": put 'runc = " + like.binary +
+                         "' into /etc/holdfast/runtime.conf (an absolute path) for the same");
+  }
+}
+
+}  // namespace
+
+Result<HandlerPlan> PlanContainerdInstall(const HandlerOptions& options) {
+  const Found found = TRY(Find(options));
+  if (options.containerd.empty()) {
+    return Fail(ErrorKind::kNotFound, "there is no containerd to ask what it makes of its configuration")
+        .WithHint("--containerd PROGRAM names it");
+  }
+  const TomlTables before = TRY(AskContainerd(options.containerd, Ask(options, found, found.text)));
+  if (before.contains(HandlerTable(found.version, options.name))) {
+    return Fail(ErrorKind::kExists, fmt::format("containerd has a handler '{}' already", options.name))
+        .WithHint("--handler NAME takes another name");
+  }
+  HandlerPlan plan;
+  const DefaultHandler like = ReadDefaultHandler(before, found.version);
+  AddNotes(before, like, plan);
+  const std::string handler = HandlerText(options, found.version, like);
+  if (!found.imported.empty()) {
+    const std::string content = AddMarked("", fmt::format("version = {}\n", found.version) + handler,
+                                          {.file = true, .directory = found.directory_is_made});
+    if (CheckImported(options, found, before, content)) {
+      Change(plan, found.imported, found.ours, content);
+      Change(plan, options.config, found.file, TextBefore(found));
+      return plan;
+    }
+  }
+  const std::string version = found.top.has_content ? "" : "version = 2\n";
+  const std::string text = AddMarked(found.text, version + handler, {.file = !TextBefore(found)});
+  if (Result<void> checked = Check(options, found.version, before, Ask(options, found, text)); !checked) {
+    return std::move(checked.error()).Within("the handler cannot be added to " + options.config.string());
+  }
+  Change(plan, options.config, found.file, text);
+  if (found.ours) Change(plan, found.imported, found.ours, std::nullopt);
+  return plan;
+}
+
+Result<HandlerPlan> PlanContainerdUninstall(const HandlerOptions& options) {
+  HandlerPlan plan;
+  const Found found = TRY(Find(options));
+  Change(plan, options.config, found.file, TextBefore(found));
+  if (found.ours) Change(plan, found.imported, found.ours, std::nullopt);
+  return plan;
+}
+
+Result<std::string> FindContainerdHandler(const HandlerOptions& options) {
+  const Found found = TRY(Find(options));
+  if (found.ours) return found.imported.string();
+  return found.file && TakeMarked(*found.file).found ? options.config.string() : std::string();
+}
+
+}  // namespace holdfast
