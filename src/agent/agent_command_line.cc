@@ -185,9 +185,10 @@ Result<int> UninstallAll(const AgentOptions& options) {
     TRY(Apply(plan.changes));
     TRY(DropBackups(plan));
     fmt::print(
-        "{} is without the handler after it is restarted. Containers that it runs need {} until they are "
-        "deleted\n",
-        engine.name, options.containerd.runtime.string());
+        "{} is without the handler after it is restarted; containers that it started need holdfast-runtime "
+        "until "
+        "they are deleted\n",
+        engine.name);
   }
   return 0;
 }

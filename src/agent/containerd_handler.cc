@@ -4,6 +4,7 @@
 #include <fnmatch.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "agent/ask_containerd.h"
 #include "agent/marked_text.h"
@@ -35,7 +36,7 @@ TablePath HandlerTable(int version, const std::string& name) {
 struct Found {
   std::optional<std::string> file;  // none: there is none
   std::string text;                 // without our block
-  bool made_by_us = false;
+  MadeFor made;                     // by us, for the block
   TopLevel top;
   int version = 2;                  // what our tables are written for
   std::filesystem::path imported;   // where a file of ours would be imported from; empty: nowhere
@@ -60,7 +61,9 @@ Result<Found> Find(const HandlerOptions& options) {
   found.file = TRY(ReadTextFile(options.config));
   const MarkedText marked = TakeMarked(found.file.value_or(""));
   found.text = marked.rest;
-  found.made_by_us = marked.made.file;
+  found.made = marked.made;
+  if (!found.file)
+    found.made = {.file = true, .directory = !std::filesystem::exists(options.config.parent_path())};
   Result<TopLevel> top = ScanTopLevel(found.text);
   if (!top) return std::move(top.error()).Within(options.config.string());
   found.top = std::move(*top);
@@ -179,12 +182,30 @@ Result<void> Check(const HandlerOptions& options, int version, const TomlTables&
   return {};
 }
 
-Result<void> CheckImported(const HandlerOptions& options, const Found& found, const TomlTables& before,
-                           const std::string& content) {
-  const TemporaryDirectory directory = TRY(TemporaryDirectory::Make());
-  const std::filesystem::path file = directory.path() / kImportedName;
-  TRY(WriteTextFile(file, content));
-  return Check(options, found.version, before, Ask(options, found, found.text, file));
+// The handlers that are built into containerd vanish with the first one that a file names (1.6 and 1.7: a map
+// in a file replaces the default's). Then they have to be named as well, with all that they are.
+std::string VanishedHandlers(int version, const TomlTables& before, const TomlTables& after) {
+  const TablePath handlers = Join(CriSection(version), {"containerd", "runtimes"});
+  std::string text;
+  for (const auto& [table, values] : before) {
+    if (!IsUnder(table, handlers) || table == handlers || after.contains(table)) continue;
+    text += fmt::format("[{}]\n", TomlTableName(table));
+    for (const auto& [key, value] : values) text += fmt::format("  {} = {}\n", key, value);
+  }
+  return text;
+}
+
+// Tells what is asked about a configuration that has `handler` in it.
+using AskWith = std::function<Result<Question>(const std::string& handler)>;
+
+// The tables to add: the handler's, and those of others that would be lost otherwise. Whatever more would
+// change, is an error.
+Result<std::string> TablesToAdd(const HandlerOptions& options, int version, const TomlTables& before,
+                                const std::string& handler, const AskWith& ask_with) {
+  const TomlTables after = TRY(AskContainerd(options.containerd, TRY(ask_with(handler))));
+  std::string tables = handler + VanishedHandlers(version, before, after);
+  TRY(Check(options, version, before, TRY(ask_with(tables))));
+  return tables;
 }
 
 void Change(HandlerPlan& plan, const std::filesystem::path& path, std::optional<std::string> before,
@@ -193,7 +214,7 @@ void Change(HandlerPlan& plan, const std::filesystem::path& path, std::optional<
 }
 
 std::optional<std::string> TextBefore(const Found& found) {
-  if (!found.file || (found.made_by_us && found.text.empty())) return std::nullopt;
+  if (found.made.file && found.text.empty()) return std::nullopt;
   return found.text;
 }
 
@@ -207,6 +228,60 @@ void AddNotes(const TomlTables& before, const DefaultHandler& like, HandlerPlan&
     plan.notes.push_back("the default handler runs " + like.binary + ": put 'runc = " + like.binary +
                          "' into /etc/holdfast/runtime.conf (an absolute path) for the same");
   }
+}
+
+// Whether what an imported file says of the CRI is put beside what the configuration says (containerd 2.0),
+// not in its place (1.6, 1.7): there our file would undo whatever is written into the configuration later on.
+Result<bool> MergesImports(const HandlerOptions& options, int version) {
+  const TemporaryDirectory directory = TRY(TemporaryDirectory::Make());
+  const std::filesystem::path file = directory.path() / kImportedName;
+  const TablePath table = Join(CriSection(version), {"cni"});
+  const std::string start = fmt::format("version = {}\n", version);
+  TRY(WriteTextFile(file, fmt::format("{}[{}]\n  bin_dir = \"/imported\"\n", start, TomlTableName(table))));
+  const std::string text =
+      fmt::format("{}imports = []\n[{}]\n  conf_dir = \"/own\"\n", start, TomlTableName(table));
+  const TomlTables asked = TRY(AskContainerd(
+      options.containerd, {.config = options.config, .text = text, .leave_out = {}, .add = file}));
+  const std::string* own = Value(asked, table, "conf_dir");
+  return own != nullptr && Unquoted(*own) == "/own";
+}
+
+// The handler as a file that the configuration imports.
+Result<void> PlanImportedFile(const HandlerOptions& options, const Found& found, const TomlTables& before,
+                              const std::string& handler, HandlerPlan& plan) {
+  if (!TRY(MergesImports(options, found.version))) {
+    return Fail(ErrorKind::kUnsupported, "an imported file would replace what the configuration says");
+  }
+  auto content = [&](const std::string& tables) {
+    return AddMarked("", fmt::format("version = {}\n", found.version) + tables,
+                     {.file = true, .directory = found.directory_is_made});
+  };
+  const TemporaryDirectory directory = TRY(TemporaryDirectory::Make());
+  const std::filesystem::path file = directory.path() / kImportedName;
+  auto ask_with = [&](const std::string& tables) -> Result<Question> {
+    TRY(WriteTextFile(file, content(tables)));
+    return Ask(options, found, found.text, file);
+  };
+  const std::string tables = TRY(TablesToAdd(options, found.version, before, handler, ask_with));
+  Change(plan, found.imported, found.ours, content(tables));
+  Change(plan, options.config, found.file, TextBefore(found));
+  return {};
+}
+
+// The handler as a block at the configuration's end.
+Result<void> PlanBlock(const HandlerOptions& options, const Found& found, const TomlTables& before,
+                       const std::string& handler, HandlerPlan& plan) {
+  auto content = [&](const std::string& tables) {
+    return AddMarked(found.text, (found.top.has_content ? "" : "version = 2\n") + tables,
+                     TextBefore(found) ? MadeFor{} : found.made);
+  };
+  auto ask_with = [&](const std::string& tables) -> Result<Question> {
+    return Ask(options, found, content(tables));
+  };
+  const std::string tables = TRY(TablesToAdd(options, found.version, before, handler, ask_with));
+  Change(plan, options.config, found.file, content(tables));
+  if (found.ours) Change(plan, found.imported, found.ours, std::nullopt);
+  return {};
 }
 
 }  // namespace
@@ -226,22 +301,10 @@ Result<HandlerPlan> PlanContainerdInstall(const HandlerOptions& options) {
   const DefaultHandler like = ReadDefaultHandler(before, found.version);
   AddNotes(before, like, plan);
   const std::string handler = HandlerText(options, found.version, like);
-  if (!found.imported.empty()) {
-    const std::string content = AddMarked("", fmt::format("version = {}\n", found.version) + handler,
-                                          {.file = true, .directory = found.directory_is_made});
-    if (CheckImported(options, found, before, content)) {
-      Change(plan, found.imported, found.ours, content);
-      Change(plan, options.config, found.file, TextBefore(found));
-      return plan;
-    }
-  }
-  const std::string version = found.top.has_content ? "" : "version = 2\n";
-  const std::string text = AddMarked(found.text, version + handler, {.file = !TextBefore(found)});
-  if (Result<void> checked = Check(options, found.version, before, Ask(options, found, text)); !checked) {
-    return std::move(checked.error()).Within("the handler cannot be added to " + options.config.string());
-  }
-  Change(plan, options.config, found.file, text);
-  if (found.ours) Change(plan, found.imported, found.ours, std::nullopt);
+  if (!found.imported.empty() && PlanImportedFile(options, found, before, handler, plan)) return plan;
+  const Result<void> planned = PlanBlock(options, found, before, handler, plan);
+  if (!planned)
+    return Error(planned.error()).Within("the handler cannot be added to " + options.config.string());
   return plan;
 }
 
