@@ -97,10 +97,6 @@ const std::string* Value(const TomlTables& tables, const TablePath& table, const
   return value == found->second.end() ? nullptr : &value->second;
 }
 
-std::string Unquoted(const std::string& value) {
-  return value.size() >= 2 ? value.substr(1, value.size() - 2) : value;
-}
-
 // What the default handler has been given, as it holds for a pod of ours, too: the cgroup driver above all.
 struct DefaultHandler {
   std::map<std::string, std::string> settings;
@@ -111,9 +107,9 @@ struct DefaultHandler {
 DefaultHandler ReadDefaultHandler(const TomlTables& dump, int version) {
   DefaultHandler handler;
   const std::string* name = Value(dump, Join(CriSection(version), {"containerd"}), "default_runtime_name");
-  const TablePath table = HandlerTable(version, name != nullptr ? Unquoted(*name) : "runc");
+  const TablePath table = HandlerTable(version, name != nullptr ? TomlUnquoted(*name) : "runc");
   const std::string* type = Value(dump, table, "runtime_type");
-  if (type == nullptr || Unquoted(*type) != kRuncShim)
+  if (type == nullptr || TomlUnquoted(*type) != kRuncShim)
     return handler;  // of another kind: it says nothing for runc
   for (const auto& [key, value] : dump.at(table)) {
     const bool own =
@@ -124,7 +120,7 @@ DefaultHandler ReadDefaultHandler(const TomlTables& dump, int version) {
   if (options == dump.end()) return handler;
   for (const auto& [key, value] : options->second) {
     if (key == "BinaryName") {
-      handler.binary = Unquoted(value);
+      handler.binary = TomlUnquoted(value);
     } else if (!IsNothing(value)) {
       handler.options[key] = value;
     }
@@ -174,7 +170,7 @@ Result<void> Check(const HandlerOptions& options, int version, const TomlTables&
   const TomlTables after = TRY(AskContainerd(options.containerd, question));
   const TablePath table = HandlerTable(version, options.name);
   const std::string* binary = Value(after, Join(table, {"options"}), "BinaryName");
-  if (binary == nullptr || Unquoted(*binary) != options.runtime.string()) {
+  if (binary == nullptr || TomlUnquoted(*binary) != options.runtime.string()) {
     return Fail(ErrorKind::kUnsupported, "containerd would not have the handler");
   }
   const std::string other = OtherDifference(before, after, table);
@@ -218,16 +214,19 @@ std::optional<std::string> TextBefore(const Found& found) {
   return found.text;
 }
 
-void AddNotes(const TomlTables& before, const DefaultHandler& like, HandlerPlan& plan) {
+bool CriIsDisabled(const TomlTables& before) {
   const std::string* disabled = Value(before, {}, "disabled_plugins");
-  if (disabled != nullptr && disabled->find("cri\"") != std::string::npos) {
-    plan.notes.emplace_back(
-        "disabled_plugins turns containerd's CRI off: no kubelet can use it, nor this handler");
+  if (disabled == nullptr) return false;
+  for (const char* name : {"io.containerd.grpc.v1.cri", "io.containerd.cri.v1.runtime"}) {
+    if (disabled->find(name) != std::string::npos) return true;
   }
-  if (!like.binary.empty()) {
-    plan.notes.push_back("the default handler runs " + like.binary + ": put 'runc = " + like.binary +
-                         "' into /etc/holdfast/runtime.conf (an absolute path) for the same");
-  }
+  return false;
+}
+
+void AddNotes(const DefaultHandler& like, HandlerPlan& plan) {
+  if (like.binary.empty()) return;
+  plan.notes.push_back("the default handler runs " + like.binary + ": put 'runc = " + like.binary +
+                       "' into /etc/holdfast/runtime.conf (an absolute path) for the same");
 }
 
 // Whether what an imported file says of the CRI is put beside what the configuration says (containerd 2.0),
@@ -243,7 +242,7 @@ Result<bool> MergesImports(const HandlerOptions& options, int version) {
   const TomlTables asked = TRY(AskContainerd(
       options.containerd, {.config = options.config, .text = text, .leave_out = {}, .add = file}));
   const std::string* own = Value(asked, table, "conf_dir");
-  return own != nullptr && Unquoted(*own) == "/own";
+  return own != nullptr && TomlUnquoted(*own) == "/own";
 }
 
 // The handler as a file that the configuration imports.
@@ -293,13 +292,18 @@ Result<HandlerPlan> PlanContainerdInstall(const HandlerOptions& options) {
         .WithHint("--containerd PROGRAM names it");
   }
   const TomlTables before = TRY(AskContainerd(options.containerd, Ask(options, found, found.text)));
+  if (CriIsDisabled(before)) {
+    return Fail(ErrorKind::kUnsupported,
+                "disabled_plugins turns containerd's CRI off: no kubelet uses this containerd")
+        .WithHint("take the CRI out of disabled_plugins in " + options.config.string());
+  }
   if (before.contains(HandlerTable(found.version, options.name))) {
     return Fail(ErrorKind::kExists, fmt::format("containerd has a handler '{}' already", options.name))
         .WithHint("--handler NAME takes another name");
   }
   HandlerPlan plan;
   const DefaultHandler like = ReadDefaultHandler(before, found.version);
-  AddNotes(before, like, plan);
+  AddNotes(like, plan);
   const std::string handler = HandlerText(options, found.version, like);
   if (!found.imported.empty() && PlanImportedFile(options, found, before, handler, plan)) return plan;
   const Result<void> planned = PlanBlock(options, found, before, handler, plan);

@@ -208,6 +208,12 @@ TomlTables ReadDump(std::string_view text) {
   return tables;
 }
 
+std::string TomlUnquoted(std::string_view value) {
+  if (value.empty() || (value.front() != '"' && value.front() != '\'')) return std::string(value);
+  Scanner scanner(value);
+  return scanner.String().value_or(std::string(value));
+}
+
 std::string TomlString(std::string_view text) {
   std::string quoted = "\"";
   for (const char c : text) {

@@ -30,8 +30,9 @@ using TomlTables = std::map<TablePath, std::map<std::string, std::string>>;
 // are skipped.
 TomlTables ReadDump(std::string_view text);
 
-std::string TomlString(std::string_view text);                // with quotes and escapes
-std::string TomlTableName(const TablePath& path);             // without brackets
+std::string TomlUnquoted(std::string_view value);  // of a string as written; any other value as it is
+std::string TomlString(std::string_view text);     // with quotes and escapes
+std::string TomlTableName(const TablePath& path);  // without brackets
 bool IsUnder(const TablePath& path, const TablePath& above);  // or the same
 
 }  // namespace holdfast
