@@ -47,7 +47,7 @@ std::filesystem::path FindInPath(const std::string& program) {
   std::string_view rest = path != nullptr ? path : "";
   while (!rest.empty()) {
     const size_t colon = rest.find(':');
-    const std::filesystem::path file = std::filesystem::path(rest.substr(0, colon)) / program;
+    std::filesystem::path file = std::filesystem::path(rest.substr(0, colon)) / program;
     if (file.is_absolute() && ::access(file.c_str(), X_OK) == 0) return file;
     rest.remove_prefix(colon == std::string_view::npos ? rest.size() : colon + 1);
   }

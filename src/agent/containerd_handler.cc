@@ -48,7 +48,7 @@ struct Found {
 std::filesystem::path ImportedFile(const std::filesystem::path& config, const TopLevel& top) {
   for (const std::string& each : top.imports) {
     const std::filesystem::path pattern = ImportPattern(config, each);
-    const std::filesystem::path file = pattern.parent_path() / kImportedName;
+    std::filesystem::path file = pattern.parent_path() / kImportedName;
     const bool plain_directory = pattern.parent_path().string().find_first_of("*?[") == std::string::npos;
     if (plain_directory && file != config && ::fnmatch(pattern.c_str(), file.c_str(), FNM_PATHNAME) == 0)
       return file;

@@ -42,7 +42,7 @@ Result<std::string> RecordedConfig(const OciCommand& command) {
 }
 
 std::string NamedConfig(const OciCommand& command) {
-  const std::string name = command.config.empty() ? "config.json" : std::string(command.config);
+  std::string name = command.config.empty() ? "config.json" : std::string(command.config);
   if (name.starts_with('/') || command.bundle.empty()) return name;
   return std::string(command.bundle) + "/" + name;
 }
