@@ -61,7 +61,28 @@ std::string LastLine(std::string text) {
   return start == std::string::npos ? text : text.substr(start + 1);
 }
 
+// `containerd -c FILE config HOW`
+Result<TomlTables> RunConfigCommand(const std::filesystem::path& containerd,
+                                    const std::filesystem::path& file, const char* how) {
+  const Fd answer(::memfd_create("containerd", MFD_CLOEXEC));
+  if (!answer.valid()) return FailErrno("cannot make a file for containerd's answer");
+  SpawnOptions options;
+  options.arguments = {containerd.string(), "-c", file.string(), "config", how};
+  options.output = answer.get();
+  Subprocess process = TRY(Subprocess::Spawn(options));
+  const int status = TRY(process.Wait());
+  const std::string said = TRY(ReadAll(answer.get()));
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return ReadDump(said);
+  return Fail(ErrorKind::kCorrupt, LastLine(said));
+}
+
 }  // namespace
+
+int DumpVersion(const TomlTables& dump) {
+  const auto top = dump.find({});
+  const bool given = top != dump.end() && top->second.contains("version");
+  return given && top->second.at("version") == "3" ? 3 : 2;
+}
 
 std::filesystem::path ImportPattern(const std::filesystem::path& config, const std::string& import) {
   return config.parent_path() / import;  // itself when it is absolute
@@ -82,19 +103,17 @@ Result<TomlTables> AskContainerd(const std::filesystem::path& containerd, const 
   const TemporaryDirectory directory = TRY(TemporaryDirectory::Make());
   const std::filesystem::path copy = directory.path() / "config.toml";
   TRY(WriteFileAtomically(copy, TRY(WithImportsNamed(question))));
-  const Fd answer(::memfd_create("containerd", MFD_CLOEXEC));
-  if (!answer.valid()) return FailErrno("cannot make a file for containerd's answer");
-  SpawnOptions options;
-  options.arguments = {containerd.string(), "-c", copy.string(), "config", "dump"};
-  options.output = answer.get();
-  Subprocess process = TRY(Subprocess::Spawn(options));
-  const int status = TRY(process.Wait());
-  const std::string said = TRY(ReadAll(answer.get()));
-  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-    return Fail(ErrorKind::kCorrupt,
-                "containerd cannot read " + question.config.string() + ": " + LastLine(said));
-  }
-  return ReadDump(said);
+  auto ask = [&](const char* how) -> Result<TomlTables> {
+    Result<TomlTables> tables = RunConfigCommand(containerd, copy, how);
+    if (!tables)
+      return std::move(tables.error()).Within("containerd cannot read " + question.config.string());
+    return tables;
+  };
+  TomlTables tables = TRY(ask("dump"));
+  // containerd 2.0's dump leaves a file of version 2 as it is, in tables that nothing reads, and calls it 3;
+  // what it makes of the file when it starts is what `migrate` shows.
+  const bool is_older = TRY(ScanTopLevel(question.text)).version == 2 && DumpVersion(tables) == 3;
+  return is_older ? ask("migrate") : tables;
 }
 
 }  // namespace holdfast

@@ -1,5 +1,5 @@
-// What containerd makes of a configuration: `containerd -c FILE config dump`, which starts nothing and
-// listens nowhere.
+// What containerd makes of a configuration: `containerd -c FILE config dump` (or `migrate`), which starts
+// nothing and listens nowhere.
 #pragma once
 
 #include <filesystem>
@@ -21,6 +21,9 @@ struct Question {
 
 // kCorrupt: containerd does not take it; the message has its own words.
 Result<TomlTables> AskContainerd(const std::filesystem::path& containerd, const Question& question);
+
+// Of an answer: containerd 2 gives every one in version 3, whatever the file is.
+int DumpVersion(const TomlTables& dump);
 
 // A directory of our own that goes away with everything in it.
 class TemporaryDirectory {

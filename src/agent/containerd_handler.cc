@@ -85,6 +85,10 @@ Result<Found> Find(const HandlerOptions& options) {
   return found;
 }
 
+TablePath DumpedHandler(const TomlTables& dump, const std::string& name) {
+  return HandlerTable(DumpVersion(dump), name);
+}
+
 bool IsNothing(const std::string& value) {
   return value == "\"\"" || value == "0" || value == "false" || value == "[]" || value == "{}" ||
          value == "''";
@@ -104,10 +108,11 @@ struct DefaultHandler {
   std::string binary;  // the runc that it names, empty: that of PATH
 };
 
-DefaultHandler ReadDefaultHandler(const TomlTables& dump, int version) {
+DefaultHandler ReadDefaultHandler(const TomlTables& dump) {
   DefaultHandler handler;
-  const std::string* name = Value(dump, Join(CriSection(version), {"containerd"}), "default_runtime_name");
-  const TablePath table = HandlerTable(version, name != nullptr ? TomlUnquoted(*name) : "runc");
+  const TablePath above = Join(CriSection(DumpVersion(dump)), {"containerd"});
+  const std::string* name = Value(dump, above, "default_runtime_name");
+  const TablePath table = DumpedHandler(dump, name != nullptr ? TomlUnquoted(*name) : "runc");
   const std::string* type = Value(dump, table, "runtime_type");
   if (type == nullptr || TomlUnquoted(*type) != kRuncShim)
     return handler;  // of another kind: it says nothing for runc
@@ -165,10 +170,9 @@ Question Ask(const HandlerOptions& options, const Found& found, std::string text
 }
 
 // Whether containerd takes what is asked about, has the handler then, and is otherwise the same.
-Result<void> Check(const HandlerOptions& options, int version, const TomlTables& before,
-                   const Question& question) {
+Result<void> Check(const HandlerOptions& options, const TomlTables& before, const Question& question) {
   const TomlTables after = TRY(AskContainerd(options.containerd, question));
-  const TablePath table = HandlerTable(version, options.name);
+  const TablePath table = DumpedHandler(after, options.name);
   const std::string* binary = Value(after, Join(table, {"options"}), "BinaryName");
   if (binary == nullptr || TomlUnquoted(*binary) != options.runtime.string()) {
     return Fail(ErrorKind::kUnsupported, "containerd would not have the handler");
@@ -181,11 +185,13 @@ Result<void> Check(const HandlerOptions& options, int version, const TomlTables&
 // The handlers that are built into containerd vanish with the first one that a file names (1.6 and 1.7: a map
 // in a file replaces the default's). Then they have to be named as well, with all that they are.
 std::string VanishedHandlers(int version, const TomlTables& before, const TomlTables& after) {
-  const TablePath handlers = Join(CriSection(version), {"containerd", "runtimes"});
+  const TablePath handlers = Join(CriSection(DumpVersion(before)), {"containerd", "runtimes"});
+  const TablePath written = Join(CriSection(version), {"containerd", "runtimes"});
   std::string text;
   for (const auto& [table, values] : before) {
     if (!IsUnder(table, handlers) || table == handlers || after.contains(table)) continue;
-    text += fmt::format("[{}]\n", TomlTableName(table));
+    const TablePath below(table.begin() + static_cast<std::ptrdiff_t>(handlers.size()), table.end());
+    text += fmt::format("[{}]\n", TomlTableName(Join(written, below)));
     for (const auto& [key, value] : values) text += fmt::format("  {} = {}\n", key, value);
   }
   return text;
@@ -200,7 +206,7 @@ Result<std::string> TablesToAdd(const HandlerOptions& options, int version, cons
                                 const std::string& handler, const AskWith& ask_with) {
   const TomlTables after = TRY(AskContainerd(options.containerd, TRY(ask_with(handler))));
   std::string tables = handler + VanishedHandlers(version, before, after);
-  TRY(Check(options, version, before, TRY(ask_with(tables))));
+  TRY(Check(options, before, TRY(ask_with(tables))));
   return tables;
 }
 
@@ -241,7 +247,7 @@ Result<bool> MergesImports(const HandlerOptions& options, int version) {
       fmt::format("{}imports = []\n[{}]\n  conf_dir = \"/own\"\n", start, TomlTableName(table));
   const TomlTables asked = TRY(AskContainerd(
       options.containerd, {.config = options.config, .text = text, .leave_out = {}, .add = file}));
-  const std::string* own = Value(asked, table, "conf_dir");
+  const std::string* own = Value(asked, Join(CriSection(DumpVersion(asked)), {"cni"}), "conf_dir");
   return own != nullptr && TomlUnquoted(*own) == "/own";
 }
 
@@ -271,7 +277,8 @@ Result<void> PlanImportedFile(const HandlerOptions& options, const Found& found,
 Result<void> PlanBlock(const HandlerOptions& options, const Found& found, const TomlTables& before,
                        const std::string& handler, HandlerPlan& plan) {
   auto content = [&](const std::string& tables) {
-    return AddMarked(found.text, (found.top.has_content ? "" : "version = 2\n") + tables,
+    return AddMarked(found.text,
+                     (found.top.has_content ? "" : fmt::format("version = {}\n", found.version)) + tables,
                      TextBefore(found) ? MadeFor{} : found.made);
   };
   auto ask_with = [&](const std::string& tables) -> Result<Question> {
@@ -286,7 +293,7 @@ Result<void> PlanBlock(const HandlerOptions& options, const Found& found, const 
 }  // namespace
 
 Result<HandlerPlan> PlanContainerdInstall(const HandlerOptions& options) {
-  const Found found = TRY(Find(options));
+  Found found = TRY(Find(options));
   if (options.containerd.empty()) {
     return Fail(ErrorKind::kNotFound, "there is no containerd to ask what it makes of its configuration")
         .WithHint("--containerd PROGRAM names it");
@@ -297,12 +304,13 @@ Result<HandlerPlan> PlanContainerdInstall(const HandlerOptions& options) {
                 "disabled_plugins turns containerd's CRI off: no kubelet uses this containerd")
         .WithHint("take the CRI out of disabled_plugins in " + options.config.string());
   }
-  if (before.contains(HandlerTable(found.version, options.name))) {
+  if (!found.top.has_content) found.version = DumpVersion(before);
+  if (before.contains(DumpedHandler(before, options.name))) {
     return Fail(ErrorKind::kExists, fmt::format("containerd has a handler '{}' already", options.name))
         .WithHint("--handler NAME takes another name");
   }
   HandlerPlan plan;
-  const DefaultHandler like = ReadDefaultHandler(before, found.version);
+  const DefaultHandler like = ReadDefaultHandler(before);
   AddNotes(like, plan);
   const std::string handler = HandlerText(options, found.version, like);
   if (!found.imported.empty() && PlanImportedFile(options, found, before, handler, plan)) return plan;

@@ -2,6 +2,7 @@
 #include "runtime/real_runtime.h"
 
 #include <gmock/gmock.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -103,7 +104,9 @@ class Rescued : public testing::Test {
   ScratchDirectory scratch_;
 };
 
-volatile int* volatile null_pointer = nullptr;
+// Memory that may not be written to.
+volatile char* const forbidden =
+    static_cast<char*>(::mmap(nullptr, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
 
 // Without the last call's result nobody could leave the calls out.
 // NOLINTNEXTLINE(misc-no-recursion)
@@ -118,7 +121,7 @@ TEST_F(Rescued, WhateverHappens) {
   const std::string untouched = Output();
   ASSERT_THAT(untouched, testing::StartsWith("create|a b||"));
   const std::vector<std::pair<const char*, std::function<void()>>> accidents = {
-      {"a bad access", [] { *null_pointer = 1; }},
+      {"a bad access", [] { *forbidden = 1; }},
       {"an abort", [] { std::abort(); }},
       {"a bus error", [] { ::raise(SIGBUS); }},
       {"an exception that nobody catches", [] { std::terminate(); }},
@@ -139,7 +142,7 @@ TEST_F(Rescued, FromAFullStack) {
 TEST_F(Rescued, FromAnEndlessLoop) {
   EXPECT_EQ(Run(
                 [] {
-                  while (null_pointer == nullptr)
+                  while (forbidden != nullptr)
                     ;
                 },
                 50),
