@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -60,7 +61,10 @@ void TellEngine(const OciCommand& command, const std::string& message) {
   const Fd log(
       ::open(std::string(command.log).c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0644));
   if (!log.valid()) return;
-  const std::string line = "{\"level\":\"error\",\"msg\":\"" + message + "\"}\n";
+  std::string text = message;  // a path in it may have been anything
+  std::replace_if(
+      text.begin(), text.end(), [](char c) { return c == '"' || c == '\\' || (c >= 0 && c < ' '); }, '?');
+  const std::string line = "{\"level\":\"error\",\"msg\":\"" + text + "\"}\n";
   if (::write(log.get(), line.data(), line.size()) < 0) return;
 }
 

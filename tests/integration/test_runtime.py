@@ -129,6 +129,8 @@ def lifecycle(containers, program, environment):
     with open("/etc/passwd", "rb") as text:
         do("exec", "c1", "/bin/cat", stdin=text)
     do("ps", "c1")
+    events = containers.run(program, "events", "--stats", "c1", env=environment)
+    answers.append(("events", events.status, re.sub(r"\d+", "N", events.out + events.err)))
     do("list")
     do("pause", "c1")
     do("state", "c1")
@@ -167,7 +169,7 @@ def test_a_containers_life_is_the_same(containers, wrapper, real, environment, t
     for expected, found in zip(through_real, through_wrapper):
         assert found == expected
     assert len(through_real) == len(through_wrapper)
-    statuses = [answer.status for verb, answer in through_wrapper if verb == "exec"]
+    statuses = [answer[1].status for answer in through_wrapper if answer[0] == "exec"]
     assert statuses[0] == 5
     assert [line["verb"] for line in decisions(tmp_path)] == ["create", "create", "kill", "kill"], "the wrapper was not there"
 
@@ -206,9 +208,9 @@ def test_a_signal_to_the_process_is_one_to_the_runtime(containers, wrapper, envi
     assert (process.returncode, out) == (3, "got it\n")
 
 
-def read_terminal(descriptor):
+def read_terminal(descriptor, until):
     text = b""
-    while b"end" not in text:
+    while until not in text:
         try:
             piece = os.read(descriptor, 4096)
         except OSError:  # the other end is closed
@@ -228,8 +230,9 @@ def test_terminals(containers, wrapper, real, environment):
             thread.join()
             assert answer.status == 0, answer
             assert containers.run(program, "start", "c1", env=environment).status == 0
+            text = read_terminal(received[0], b"/dev/pts/0\r\n")
             os.write(received[0], b"hello\n")
-            seen.append(read_terminal(received[0]))
+            seen.append(text + read_terminal(received[0], b"end\r\n"))
         containers.run(program, "delete", "--force", "c1", env=environment)
     assert seen[0] == seen[1]
     assert "/dev/pts/0" in seen[1] and "got hello" in seen[1]
@@ -481,6 +484,18 @@ def test_it_never_calls_itself(wrapper, real, tmp_path):
         assert f"hands on to {tmp_path}/second/runc" in done.stdout
         done = subprocess.run([program, "--version"], env=environment, capture_output=True, text=True, check=True, timeout=oci.SECONDS_MAX)
         assert os.path.basename(real) in done.stdout
+
+
+def test_no_runtime_at_all(containers, wrapper):
+    """Where there is neither runc nor crun: said on stderr, and in the log that the engine reads."""
+    shutil.copy(wrapper, containers.rootfs / "bin/holdfast-runtime")
+    done = subprocess.run(
+        ["/bin/holdfast-runtime", "--log", "/tmp/log", "--log-format", "json", "create", "--bundle", "/tmp", "c1"],
+        preexec_fn=lambda: os.chroot(containers.rootfs), cwd="/", env={"PATH": "/bin"}, capture_output=True, text=True, check=False,
+        timeout=oci.SECONDS_MAX,
+    )
+    assert done.returncode == 1 and "there is no runc and no crun" in done.stderr and "runtime.conf" in done.stderr
+    assert json.loads((containers.rootfs / "tmp/log").read_text())["msg"] == "holdfast-runtime: there is no runc and no crun"
 
 
 def test_many_at_once(containers, wrapper, environment, tmp_path):
