@@ -235,6 +235,8 @@ Result<int> ParseAndRun(int argc, char** argv) {
   CLI::App app("Holdfast on a node of a cluster", "holdfast-agent");
   app.set_version_flag("--version", std::string("holdfast-agent ") + HOLDFAST_VERSION);
   app.require_subcommand(1);
+  app.footer(
+      "Exit status: 0 done, or nothing to do; 1 failed; 2 'status' found no handler; 64 wrong command line");
   CLI::App* install =
       app.add_subcommand("install", "Give containerd or CRI-O a runtime handler, for a RuntimeClass");
   CLI::App* uninstall = app.add_subcommand("uninstall", "Take it out again; every file is as it was before");
