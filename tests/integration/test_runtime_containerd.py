@@ -23,11 +23,32 @@ disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.snapshotter.v1.b
 """
 
 
+WITH_CRI = """version = 2
+root = "{here}/root"
+state = "{here}/state"
+oom_score = 0
+disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.zfs", "io.containerd.snapshotter.v1.aufs",
+  "io.containerd.snapshotter.v1.devmapper"]
+[grpc]
+  address = "{here}/containerd.sock"
+[plugins."io.containerd.internal.v1.opt"]
+  path = "{here}/opt"
+[plugins."io.containerd.grpc.v1.cri"]
+  stream_server_address = "127.0.0.1"
+  netns_mounts_under_state_dir = true
+  disable_apparmor = true
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "{here}/cni/bin"
+    conf_dir = "{here}/cni"
+"""
+
+
 class Containerd:
-    def __init__(self, directory):
+    def __init__(self, directory, config=CONFIG, before_start=lambda path: None):
         self.directory = directory
         self.socket = directory / "containerd.sock"
-        (directory / "config.toml").write_text(CONFIG.format(here=directory))
+        (directory / "config.toml").write_text(config.format(here=directory))
+        before_start(directory / "config.toml")
         (directory / "runtime.conf").write_text(f"log = {directory}/decisions\n")
         # The shim hands its environment on to the runtime.
         environment = {**os.environ, "HOLDFAST_RUNTIME_CONF": str(directory / "runtime.conf")}
@@ -143,3 +164,23 @@ def test_a_create_that_fails_says_why(containerd, wrapper):
     """The engine finds the runtime's reason in the log that it named."""
     done = containerd.ctr("run", "--detach", "--rootfs", "--runc-binary", wrapper, "--cgroup", f"/{containerd.directory.name}", containerd.rootfs, "c1", "/no/such/program")
     assert done.returncode != 0 and "no such file or directory" in done.stderr
+
+
+def test_it_starts_with_what_the_agent_installed(wrapper, tmp_path):
+    """A CRI that does not like its configuration takes the node out of the cluster."""
+    agent = oci.find("holdfast-agent")
+    if not agent:
+        pytest.skip("there is no holdfast-agent: build it")
+
+    def install(path):
+        subprocess.run([agent, "install", "--engine", "containerd", "--containerd-config", str(path), "--runtime", wrapper], check=True)
+
+    made = Containerd(tmp_path, WITH_CRI, install)
+    try:
+        made.wait(lambda: "cri" in made.ok("plugins", "list"), "list of plugins")
+        row = next(line.split() for line in made.ok("plugins", "list").splitlines() if line.split()[1:2] == ["cri"])
+        assert row[-1] == "ok", (tmp_path / "log").read_text()
+        log = (tmp_path / "log").read_text()
+        assert wrapper in log and "pod_annotations" in log.replace("PodAnnotations", "pod_annotations"), "the CRI started without the handler"
+    finally:
+        made.clean_up()
