@@ -73,7 +73,7 @@ class Containers:
         for folder in ("bin", "proc", "dev", "sys", "tmp"):
             (self.rootfs / folder).mkdir(parents=True)
         shutil.copy(shutil.which("busybox"), self.rootfs / "bin/busybox")
-        for applet in ("sh", "sleep", "cat", "echo", "kill", "true", "tty", "env", "trap"):
+        for applet in ("sh", "sleep", "cat", "echo", "kill", "true", "tty", "env"):
             (self.rootfs / "bin" / applet).symlink_to("busybox")
 
     def bundle(self, script, annotations=None, terminal=False, name="bundle"):
