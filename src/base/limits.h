@@ -49,6 +49,15 @@ inline constexpr uint64_t kEveryDirtyBytesMax = 1ull << 63;
 inline constexpr uint64_t kFullEveryMax = 1'000'000;
 inline constexpr double kFreezeBudgetMsMax = 3'600'000;
 
+// The OCI runtime and the agent: what they read is small; a larger one is not believed
+inline constexpr uint64_t kOciJsonBytesMax = 4ull << 20;  // config.json, and a runtime's state of a container
+inline constexpr uint64_t kSettingsBytesMax = 1ull
+                                              << 20;  // runtime.conf; containerd's and CRI-O's configuration
+inline constexpr uint64_t kDecisionLogBytesMax = 1ull << 20;  // one more file of that size is kept
+inline constexpr uint32_t kDecisionLineBytesMax = 4096;       // a shorter write to a file is one piece
+inline constexpr uint32_t kContainerIdBytesMax = 255;         // it is the name of a directory
+inline constexpr int kRuntimeMillisecondsMax = 1000;          // for work of our own before runc gets the verb
+
 // Waits
 inline constexpr int kCriuDumpSecondsMax = 600;
 inline constexpr int kReleaseSecondsMax = 60;   // for CRIU to let a tree go

@@ -6,6 +6,7 @@ program of tests/programs), and the reasons to skip.
     HOLDFAST_TEST_DIRECTORY=/var/tmp                        where the stores are: must be a disk, not memory
     HOLDFAST_TEST_KEEP=1                                    leave the directories there
     HOLDFAST_TEST_SEED=N                                    repeats a randomized test
+    HOLDFAST_TEST_CONTAINERD_2=/path/to/containerd          one of version 2, for test_agent_install.py (made from its Go module)
     HOLDFAST_TEST_CYCLES=N                                  snapshots and restarts of real programs (3)
 """
 import fcntl

@@ -18,7 +18,7 @@ ROWS = [
     ["criu", "memory", "device", "files"],
     ["engine", "policy"],
     ["job"],
-    ["cli"],
+    ["cli", "runtime", "agent"],
 ]
 # Under another licence, and loaded into another program: it stands alone. Those who talk with it may include it.
 ALONE = ["criu_plugin"]

@@ -1,0 +1,5 @@
+#include "agent/agent_command_line.h"
+
+int main(int argc, char** argv) {
+  return holdfast::RunAgent(argc, argv);
+}
