@@ -22,9 +22,8 @@ admin() {
   "${enter[@]}" env -i PATH="$node_path" HOME=/nonexistent kubectl --cache-dir="$state/kubectl" --kubeconfig "$certificates/admin.conf" --request-timeout=10s "$@"
 }
 
-# What it keeps goes when the cluster goes: it need not wait for the disk.
 start_etcd() {
-  start etcd control etcd --data-dir "$state/etcd" --unsafe-no-fsync \
+  start etcd control etcd --data-dir "$state/etcd" \
     --listen-client-urls http://127.0.0.1:2379 --advertise-client-urls http://127.0.0.1:2379 \
     --listen-peer-urls http://127.0.0.1:2380 --initial-advertise-peer-urls http://127.0.0.1:2380 \
     --initial-cluster default=http://127.0.0.1:2380

@@ -176,7 +176,7 @@ def mounts_with(text):
 
 def remains(cluster):
     """Files of any kind that a cluster has and that are not its own business alone."""
-    found = [path for path in (cluster.state, *pathlib.Path("/run/netns").glob(f"{cluster.marked}-*")) if path.exists()]
+    found = [path for path in (cluster.state, cluster.state.with_suffix(".lock"), *pathlib.Path("/run/netns").glob(f"{cluster.marked}-*")) if path.exists()]
     found += [path for top in ("/sys/fs/cgroup", "/sys/fs/cgroup/*") for path in pathlib.Path("/").glob(f"{top[1:]}/{cluster.marked}")]
     return found
 
