@@ -13,6 +13,7 @@ make_certificates() {
   openssl pkey -in service-accounts.key -pubout -out service-accounts.pub
   certify apiserver /CN=kube-apiserver "IP:127.0.0.1,IP:$CONTROL_ADDRESS,IP:$SERVICE_ADDRESS,DNS:kubernetes.default.svc,DNS:localhost"
   certify apiserver-to-kubelets /O=system:masters/CN=kube-apiserver-kubelet-client
+  certify front-proxy /CN=front-proxy
   certify admin /O=system:masters/CN=admin
   certify controller-manager /CN=system:kube-controller-manager
   certify scheduler /CN=system:kube-scheduler

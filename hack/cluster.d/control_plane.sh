@@ -35,6 +35,9 @@ start_apiserver() {
     --advertise-address="$CONTROL_ADDRESS" --bind-address=0.0.0.0 --secure-port=443 \
     --tls-cert-file="$certificates/apiserver.crt" --tls-private-key-file="$certificates/apiserver.key" \
     --client-ca-file="$certificates/ca.crt" \
+    --requestheader-client-ca-file="$certificates/ca.crt" --requestheader-allowed-names=front-proxy \
+    --requestheader-username-headers=X-Remote-User --requestheader-group-headers=X-Remote-Group --requestheader-extra-headers-prefix=X-Remote-Extra- \
+    --proxy-client-cert-file="$certificates/front-proxy.crt" --proxy-client-key-file="$certificates/front-proxy.key" \
     --kubelet-client-certificate="$certificates/apiserver-to-kubelets.crt" --kubelet-client-key="$certificates/apiserver-to-kubelets.key" \
     --kubelet-certificate-authority="$certificates/ca.crt" --kubelet-preferred-address-types=InternalIP \
     --service-account-issuer=https://kubernetes.default.svc --service-account-key-file="$certificates/service-accounts.pub" \

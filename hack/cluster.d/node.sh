@@ -37,14 +37,15 @@ create_node() {
 }
 
 # Bound first and shared afterwards: bound from a shared mount, a folder and its origin would get each other's mounts.
-# Shared at all, since the kubelet mounts volumes that running containers shall see.
+# Shared at all, since the kubelet mounts volumes that running containers shall see. A slave of the machine's, so that what
+# is unmounted there is not kept here.
 create_mount_namespace() {
   local node=$1
   mkdir -p "$namespaces"
   # A mount that holds a namespace may not spread into the namespaces of other mounts: mount_namespaces(7).
   mountpoint -q "$namespaces" || mount --bind --make-private "$namespaces" "$namespaces"
   : >"$namespaces/$node"
-  unshare --mount="$namespaces/$node" --propagation private bash -euc '
+  unshare --mount="$namespaces/$node" --propagation slave bash -euc '
     root=$1 folders=$2
     shift 2
     for folder in $folders; do mount --bind "$root$folder" "$folder"; done
@@ -62,7 +63,7 @@ remove_nodes() {
 }
 
 start_nodes() {
-  local node
+  local node daemon
   for node in "${NODES[@]}"; do start "containerd-$node" "$node" containerd; done
   for node in "${NODES[@]}"; do wait_for 30 "containerd-$node" "containerd's socket" on_node "$node" ctr version; done
   load_images "$(images_folder)"/*.tar
@@ -72,6 +73,7 @@ start_nodes() {
   done
   for node in "${NODES[@]}"; do wait_for 60 "kubelet-$node" "node-$node Ready" node_is_ready "$node"; done
   wait_for 30 controller-manager "the default service account" admin get serviceaccount default
+  for daemon in "${DAEMONS[@]}"; do must_run "$daemon"; done # whom nobody has waited for above, too
 }
 
 on_node() {

@@ -86,17 +86,20 @@ wait_for() {
   local seconds=$1 daemon=$2 what=$3 end
   shift 3
   end=$(($(date +%s) + seconds))
-  until "$@" >/dev/null 2>&1; do
-    daemon_pid "$daemon" >/dev/null || {
-      tail -n 10 "$logs/$daemon.log"
-      die "$daemon has ended, see $logs/$daemon.log"
-    }
+  until must_run "$daemon" && "$@" >/dev/null 2>&1; do
     (($(date +%s) < end)) || {
       tail -n 10 "$logs/$daemon.log"
       die "$what did not come about within $seconds s, see $logs/$daemon.log"
     }
     sleep 0.1
   done
+}
+
+must_run() {
+  daemon_pid "$1" >/dev/null || {
+    tail -n 10 "$logs/$1.log"
+    die "$1 has ended, see $logs/$1.log"
+  }
 }
 
 # Ends all that is in the cluster, whoever started it: our daemons, what is in one of its namespaces (containerd's

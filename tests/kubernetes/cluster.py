@@ -156,7 +156,7 @@ def processes_of(cluster, namespaces_of_it):
         try:
             inside = {os.readlink(folder / "ns/net"), os.readlink(folder / "ns/mnt")} & namespaces_of_it
             inside = inside or f"/{cluster.marked}" in (folder / "cgroup").read_text()
-        except (FileNotFoundError, ProcessLookupError):
+        except OSError:  # it has ended, or is the kernel's or hidden
             continue
         if inside and process(folder.name):
             found.add(process(folder.name))
