@@ -36,16 +36,30 @@ create_node() {
   create_mount_namespace "$node"
 }
 
-# Bound first and shared afterwards: bound from a shared mount, a folder and its origin would get each other's mounts.
-# Shared at all, since the kubelet mounts volumes that running containers shall see. A slave of the machine's, so that what
-# is unmounted there is not kept here.
 create_mount_namespace() {
-  local node=$1
+  local node=$1 cpu
   mkdir -p "$namespaces"
   # A mount that holds a namespace may not spread into the namespaces of other mounts: mount_namespaces(7).
   mountpoint -q "$namespaces" || mount --bind --make-private "$namespaces" "$namespaces"
   : >"$namespaces/$node"
-  unshare --mount="$namespaces/$node" --propagation slave bash -euc '
+  # A namespace may be held in an older one only (fs/namespace.c, mnt_ns_loop), and Linux 6.18 tells the age by a number that
+  # grows on each CPU by itself: in a namespace other than the machine's first it refuses new ones of some CPUs, never of the
+  # CPU on which the old one was made.
+  for ((cpu = 0; cpu < $(nproc --all); cpu++)); do
+    if unshare_mounts "$node" taskset --cpu-list "$cpu"; then return; fi
+  done
+  die "no mount namespace for node-$node: see above"
+}
+
+# unshare_mounts NODE COMMAND...: run by COMMAND.
+#
+# The folders are bound first and shared afterwards: bound from a shared mount, a folder and its origin would get each other's
+# mounts. Shared at all, since the kubelet mounts volumes that running containers shall see. A slave of the machine's, so
+# that what is unmounted there is not kept here.
+unshare_mounts() {
+  local node=$1
+  shift
+  "$@" unshare --mount="$namespaces/$node" --propagation slave bash -euc '
     root=$1 folders=$2
     shift 2
     for folder in $folders; do mount --bind "$root$folder" "$folder"; done
