@@ -60,10 +60,22 @@ cgroup_roots() {
 
 # The cluster's cgroups, wherever there are any: runc makes them in the v2 hierarchy beside v1's as well.
 cgroup_folders() {
-  local folder
-  for folder in "/sys/fs/cgroup/$marked" /sys/fs/cgroup/*/"$marked"; do
-    if [[ -d $folder && ! -L ${folder%/*} ]]; then echo "$folder"; fi
-  done
+  local folder name
+  while read -r name; do
+    for folder in "/sys/fs/cgroup/$name" /sys/fs/cgroup/*/"$name"; do
+      # On v1, /sys/fs/cgroup/cpu may be a link to cpu,cpuacct.
+      if [[ -d $folder && ! -L ${folder%"/$name"} ]]; then echo "$folder"; fi
+    done
+  done < <(echo "$marked" && cat "$state/cgroups" 2>/dev/null)
+}
+
+# note_cgroups PID...: those of containers that were not made by Kubernetes: `ctr run` puts them into /k8s.io, its namespace.
+note_cgroups() {
+  local pid
+  mkdir -p "$state"
+  for pid in "$@"; do
+    sed -n 's|^[^:]*:[^:]*:/\(k8s\.io/.*\)|\1|p' "/proc/$pid/cgroup" 2>/dev/null || true
+  done | sort -u >>"$state/cgroups"
 }
 
 # The kubelet takes its cgroupRoot as it is: it has to exist, and to have all controllers.
@@ -104,8 +116,9 @@ remove_cgroups() {
     cgroup_folders | while read -r folder; do
       find "$folder" -depth -type d -exec rmdir {} + 2>/dev/null || true
     done
-    [[ $(cgroup_folders) ]] || return 0
+    [[ $(cgroup_folders) ]] || break
     sleep 0.1 # the kernel still takes a process out that has just ended
   done
-  die "cgroups that cannot be removed: $(cgroup_folders | tr '\n' ' ')"
+  [[ ! $(cgroup_folders) ]] || die "cgroups that cannot be removed: $(cgroup_folders | tr '\n' ' ')"
+  if [[ -s $state/cgroups ]]; then rmdir /sys/fs/cgroup/k8s.io /sys/fs/cgroup/*/k8s.io 2>/dev/null || true; fi # unless others use it
 }

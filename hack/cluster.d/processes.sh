@@ -102,18 +102,30 @@ must_run() {
   }
 }
 
-# Ends all that is in the cluster, whoever started it: our daemons, what is in one of its namespaces (containerd's
-# shims; a shell by `hack/cluster on`), and what is in its cgroups (pods).
+# Ends all that is in the cluster, whoever started it: our daemons, what is in one of its namespaces (containerd's shims; a
+# shell by `hack/cluster on`), what is in its cgroups (pods), and what those have started (containers by `ctr run`).
 kill_all_inside() {
   local attempt pids
   for ((attempt = 0; attempt < 300; attempt++)); do
-    mapfile -t pids < <(processes_inside | sort -un)
+    mapfile -t pids < <(processes_inside | with_descendants)
     [[ ${#pids[@]} != 0 ]] || return 0
+    note_cgroups "${pids[@]}"
     # One that has ended since is no error; none can have its number yet, as the search took a moment only.
     kill -KILL "${pids[@]}" 2>/dev/null || true
     sleep 0.1
   done
   die "these processes do not end: ${pids[*]}; see /proc/PID/stack for what they wait for"
+}
+
+# Reads pids, prints those and the ones below them.
+with_descendants() {
+  {
+    sed 's/^/inside /'
+    grep -sH '^PPid:' /proc/[0-9]*/status | sed 's|^/proc/\([0-9]*\)/status:PPid:|process \1 |'
+  } | awk '
+    $1 == "inside" { inside[$2] }
+    $1 == "process" { parent[$2] = $3 }
+    END { for (pid in parent) for (above = pid; above > 1; above = parent[above]) if (above in inside) { print pid; break } }'
 }
 
 processes_inside() {

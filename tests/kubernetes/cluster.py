@@ -178,6 +178,7 @@ def remains(cluster):
     """Files of any kind that a cluster has and that are not its own business alone."""
     found = [path for path in (cluster.state, cluster.state.with_suffix(".lock"), *pathlib.Path("/run/netns").glob(f"{cluster.marked}-*")) if path.exists()]
     found += [path for top in ("/sys/fs/cgroup", "/sys/fs/cgroup/*") for path in pathlib.Path("/").glob(f"{top[1:]}/{cluster.marked}")]
+    found += pathlib.Path("/sys/fs/cgroup").glob(f"**/k8s.io/{cluster.name}")
     return found
 
 
