@@ -127,7 +127,7 @@ def deployment(name, command, replicas=1, **pod):
 class Process:
     pid: int
     start_ticks: str
-    name: str
+    name: str = dataclasses.field(compare=False)  # which exec changes
 
 
 def process(pid):

@@ -8,11 +8,16 @@ import uuid
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from cluster import CANNOT, UP_GUARD_S, Cluster  # noqa: E402
+from cluster import CANNOT, UP_GUARD_S, Cluster, sysctls  # noqa: E402
+
+
+sysctls_before = sysctls()  # any cluster
 
 
 def new_cluster():
-    return Cluster(f"test-{uuid.uuid4().hex[:8]}")
+    cluster = Cluster(f"test-{uuid.uuid4().hex[:8]}")
+    cluster.sysctls_before = sysctls_before
+    return cluster
 
 
 def bring_up(cluster):
