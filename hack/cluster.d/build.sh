@@ -20,7 +20,7 @@ find_go() {
 # Debian 12 has Go 1.19; Debian 13's runs there, and needs no other package.
 provide_go() {
   local work
-  if is_built || find_go; then return; fi
+  if find_go; then return; fi
   work=$(mktemp -d)
   # shellcheck disable=SC2064 # the folder of now
   trap "rm -rf '$work' '$go_prefix.new'" EXIT
@@ -38,7 +38,6 @@ is_built() {
 
 build_kubernetes() {
   local go component folder module_folder
-  if is_built; then return; fi
   go=$(find_go) || die "there is no Go $GO_VERSION_MIN or later"
   folder=$kubernetes/module
   mkdir -p "$folder"

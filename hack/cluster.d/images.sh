@@ -9,7 +9,6 @@ images_folder() {
 make_images() {
   local folder work
   folder=$(images_folder)
-  [[ ! -d $folder ]] || return 0
   work=$(mktemp -d -p "$cache")
   # shellcheck disable=SC2064 # the folder of now
   trap "rm -rf '$work'" EXIT

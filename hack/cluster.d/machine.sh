@@ -20,15 +20,21 @@ readonly NEEDED=(
   'test -e /usr/include/stdlib.h | libc6-dev'
 )
 
-install_packages() {
+missing_packages() {
   local entry
-  local -a missing=()
   for entry in "${NEEDED[@]}"; do
-    bash -c "${entry%|*}" >/dev/null 2>&1 || missing+=("${entry##*| }")
+    bash -c "${entry%|*}" >/dev/null 2>&1 || echo "${entry##*| }"
   done
-  [[ ${#missing[@]} != 0 ]] || return 0
+}
+
+# Without starting the services that some of them bring.
+install_packages() {
+  local -a missing
+  mapfile -t missing < <(missing_packages)
   command -v apt-get >/dev/null || die "this system has no apt; install the equivalents of these yourself: ${missing[*]}" "$EXIT_UNSUPPORTED"
   without_services apt_install "${missing[@]}" || die "apt-get could not install ${missing[*]}; its messages are above"
+  mapfile -t missing < <(missing_packages)
+  [[ ${#missing[@]} == 0 ]] || die "the distribution's packages do not bring what is needed: ${missing[*]}"
 }
 
 examine_machine() {

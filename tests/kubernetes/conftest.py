@@ -23,7 +23,8 @@ def new_cluster():
 def bring_up(cluster):
     done = cluster.run("up", seconds=UP_GUARD_S)
     if done.returncode in CANNOT:
-        pytest.skip((done.stdout + done.stderr).strip())
+        said = [line.strip(" |") for line in (done.stdout + done.stderr).splitlines() if "hack/cluster: " in line]
+        pytest.skip(said[0] if said else f"hack/cluster up: exit status {done.returncode}")
     assert done.returncode == 0, done.stdout + done.stderr + logs(cluster)
     return cluster
 
