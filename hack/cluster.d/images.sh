@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# The images that every cluster has: pause, which Kubernetes needs, and busybox, to try things with. Kept in the cache
-# until what they are made by changes.
+# The images that every cluster has: pause, which Kubernetes needs, and busybox, to try things with. Kept in the cache, under
+# a name that changes when what makes them does.
 
 images_folder() {
   echo "$cache/cluster-images-$(cat "$hack/make-image" "$hack/cluster.d/images.sh" "$hack/cluster.d/pause.c" | sha256sum | cut -c1-12)"
@@ -16,7 +16,8 @@ make_images() {
   gcc -Os -static -Wall -Wextra -Werror -o "$work/pause" "$hack/cluster.d/pause.c"
   "$hack/make-image" --file "$work/pause:/pause" localhost/pause:1 "$work/images/pause.tar" -- /pause
   make_busybox "$work/root" "$work/images/busybox.tar"
-  rm -rf "$cache"/cluster-images-*
+  # Another checkout may be using its own at this moment; what is old goes.
+  find "$cache" -maxdepth 1 -name 'cluster-images-*' -mtime +14 -exec rm -rf {} +
   mv "$work/images" "$folder"
 }
 

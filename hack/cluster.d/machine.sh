@@ -38,8 +38,10 @@ install_packages() {
 }
 
 examine_machine() {
-  local trial
-  [[ $(cgroup_roots) ]] || die "no cgroups are mounted under /sys/fs/cgroup" "$EXIT_UNSUPPORTED"
+  local trial controller root
+  for controller in cpu cpuset memory pids; do
+    has_controller "$controller" || die "/sys/fs/cgroup has no controller '$controller', which containers need" "$EXIT_UNSUPPORTED"
+  done
   cgroup_roots | while read -r root; do
     mkdir -p "$root/$marked" || die "cgroups cannot be made in $root; in a container, it has to be a privileged one" "$EXIT_UNSUPPORTED"
   done
@@ -54,6 +56,14 @@ examine_machine() {
 }
 
 has_one_hierarchy() { [[ $(stat -fc %T /sys/fs/cgroup) == cgroup2fs ]]; }
+
+has_controller() {
+  if has_one_hierarchy; then
+    grep -qw "$1" /sys/fs/cgroup/cgroup.controllers
+  else
+    [[ -d /sys/fs/cgroup/$1 ]]
+  fi
+}
 
 # The tops of the hierarchies that the kubelet wants its cgroup in: each of cgroup v1, or the one of v2.
 cgroup_roots() {
