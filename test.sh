@@ -3,7 +3,7 @@
 #   N passed, N failed, N skipped
 # and its exit status is 0 only when nothing failed.
 #
-#   ./test.sh                  everything: unit tests (plain and under sanitizers), layers, style, integration
+#   ./test.sh                  everything: unit tests (plain and under sanitizers), layers, style, integration, Kubernetes
 #   ./test.sh --quick          unit tests and layers only
 #   ./test.sh --only PATTERN   only tests whose name contains PATTERN (also with --quick)
 #
@@ -16,6 +16,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")" || exit 1
 # Longest time for all integration tests together; a hang must not look like a long test.
 readonly INTEGRATION_MINUTES_MAX=60
 readonly INTEGRATION_WORKERS=2 # so many of them at a time
+readonly KUBERNETES_MINUTES_MAX=20
 readonly PYTHON=/usr/bin/python3 # not a pyenv's: the test libraries are the distribution's
 # Sanitizers of GCC 12 cannot map their shadow memory under the address randomization of newer kernels.
 readonly STEADY_ADDRESSES=(setarch "$(uname -m)" -R)
@@ -135,6 +136,8 @@ else
   must subjects "installing the programs that are checkpointed in the tests (the first time: some minutes)" \
     scripts/install-test-subjects
   python_tests integration "$INTEGRATION_MINUTES_MAX" tests/integration -n "$INTEGRATION_WORKERS"
+  must cluster "installing what a cluster needs, building Kubernetes (the first time: some minutes)" hack/cluster build &&
+    python_tests kubernetes "$KUBERNETES_MINUTES_MAX" tests/kubernetes
 fi
 
 finish

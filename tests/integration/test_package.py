@@ -32,6 +32,7 @@ def test_what_is_in_it_works(package, holdfast):
     subprocess.run(["dpkg-deb", "-x", str(package), str(root)], check=True)
     for path in ("share/man/man1/holdfast-run.1", "share/bash-completion/completions/holdfast", "lib/holdfast/install-criu"):
         assert list((root / "usr").glob(path + "*")), path
+    subprocess.run([root / "usr/lib/holdfast/install-criu", "--help"], check=True)  # what it sources is there, too
     holdfast.binary = str(root / "usr/bin/holdfast")
     findings = {finding["subject"]: finding for finding in holdfast.ok("doctor")["findings"]}
     assert str(root) in findings["plugin"]["what"], "the plugin of another installation is used"
