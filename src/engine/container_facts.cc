@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <nlohmann/json.hpp>
 #include <span>
 
 #include "base/paths.h"
@@ -11,6 +13,8 @@
 
 namespace holdfast {
 namespace {
+
+using Json = nlohmann::json;
 
 constexpr const char* kId = "container-id";
 constexpr const char* kRuntime = "container-runtime";
@@ -33,9 +37,21 @@ std::string FactOf(const Manifest& manifest, const char* key) {
   return fact == manifest.engine_facts.end() ? "" : fact->second;
 }
 
-// Where nothing of a program's own lies, or what CRIU carries with the mount.
-bool IsSystemMount(const std::string& point) {
-  return IsWithin(point, "/proc") || IsWithin(point, "/sys") || IsWithin(point, "/dev");
+// config.json: a bind mount has that type or one of these options (OCI runtime specification, "Mounts").
+std::vector<std::string> BindMounts(const std::string& config) {
+  std::vector<std::string> destinations;
+  const Json json = Json::parse(config, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object() || !json.contains("mounts") || !json["mounts"].is_array()) return destinations;
+  for (const Json& mount : json["mounts"]) {
+    if (!mount.is_object() || !mount.contains("destination") || !mount["destination"].is_string()) continue;
+    bool bind = mount.contains("type") && mount["type"] == "bind";
+    if (mount.contains("options") && mount["options"].is_array()) {
+      for (const Json& option : mount["options"]) bind |= option == "bind" || option == "rbind";
+    }
+    if (bind) destinations.push_back(mount["destination"].get<std::string>());
+  }
+  std::sort(destinations.begin(), destinations.end());
+  return destinations;
 }
 
 }  // namespace
@@ -46,6 +62,7 @@ Result<ContainerFacts> FindContainerFacts(const Container& container) {
   facts.mounts = TRY(MountsOfContainer(container.init_pid));
   if (const Result<std::string> config = ReadFile(container.bundle + "/config.json")) {
     facts.config_hash = Hash(*config);
+    facts.mounted_from_outside = BindMounts(*config);
   }
   facts.machine_network =
       TRY(ReadNamespace(container.init_pid, "net")) == TRY(ReadNamespace(getpid(), "net"));
@@ -75,11 +92,10 @@ std::vector<std::string> ContainerWarnings(const ContainerFacts& facts,
       "; it can be restarted over a root file system that has the others as they were (--files DIR "
       "takes a directory along)"};
   std::string mounted;
-  for (const std::string& point : facts.mounts.others) {
-    if (!IsSystemMount(point)) mounted += (mounted.empty() ? "" : ", ") + point;
-  }
+  for (const std::string& point : facts.mounted_from_outside)
+    mounted += (mounted.empty() ? "" : ", ") + point;
   if (!mounted.empty()) {
-    warnings.push_back("what others have mounted into the container is not in this snapshot: " + mounted);
+    warnings.push_back("what is mounted into the container from outside is not in this snapshot: " + mounted);
   }
   return warnings;
 }

@@ -13,6 +13,8 @@ namespace holdfast {
 struct ContainerFacts {
   Container container;
   ContainerMounts mounts;
+  // Where its bundle says that something of the machine is mounted, sorted.
+  std::vector<std::string> mounted_from_outside;
   std::string config_hash;       // of the bundle's config.json; empty: it is gone
   bool machine_network = false;  // it is in our network namespace
   bool terminal = false;         // its first process has a terminal as descriptor 0, 1 or 2

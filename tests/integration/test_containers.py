@@ -12,6 +12,10 @@ from world import wait_until
 MEBIBYTE = 1 << 20
 
 
+def names_of(pids):
+    return {status.name for status in map(world.read_status, pids) if status}
+
+
 @pytest.fixture
 def runc(holdfast):
     containers.require()
@@ -38,6 +42,7 @@ def test_a_checkpoint_leaves_it_as_it_was_and_the_next_one_stores_what_changed(h
     assert world.tree(subject.pid) == before
     holdfast.assert_nothing_left(subject.pid)
     assert first["bytes_stored"] >= 48 * MEBIBYTE
+    assert len(first["warnings"]) == 1 and "--files" in first["warnings"][0]  # nothing is mounted from outside
     assert second["bytes_stored"] < MEBIBYTE
     state = subject.runc.state(subject.container)
     assert (state["status"], state["pid"]) == ("running", subject.pid)
@@ -173,7 +178,7 @@ def test_a_restart_killed_at_random_moments_leaves_no_half_container(holdfast, c
         time.sleep(chance.uniform(0, seconds))
         process.kill()
         process.wait(world.HANG_GUARD_S)
-        wait_until(lambda: not [one for one in holdfast.ours() if "runc" in world.read_status(one).name], "runc to end")
+        wait_until(lambda: "runc" not in names_of(holdfast.ours()), "runc to end")
         if container in runc.names() and runc.state(container)["status"] == "running":
             subject.use(bundle)  # it was there already
             subject.wait_rounds()
