@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "criu_plugin/twin.h"
 
+#include <fcntl.h>
 #include <linux/close_range.h>
 #include <sched.h>
 #include <sys/prctl.h>
@@ -11,6 +12,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 
 #include "criu_plugin/left_out.h"
 #include "criu_plugin/remote_call.h"
@@ -75,10 +77,23 @@ int CutTies(RemoteCall& twin) {
   return session < 0 ? static_cast<int>(-session) : 0;
 }
 
+// Under memory pressure the kernel shall take the twin, not the job whose pages it shares. It is also what
+// the engine knows a twin by when nobody is left who made it (memory/memory_twin.cc).
+void OfferToOomKiller(pid_t twin) {
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%d/oom_score_adj", twin);
+  const int fd = open(path, O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return;
+  const ssize_t written = write(fd, "1000", 4);
+  static_cast<void>(written);
+  close(fd);
+}
+
 // Makes the cut and lets the twin go. An orphan is stopped for good: its parent is no part of the job, so
 // nobody in it hears of the stop. A child must not be: a group stop sends SIGCHLD to the parent whatever the
 // exit signal is.
 int Settle(pid_t twin, uint64_t syscall_address, TwinPlacement placement) {
+  OfferToOomKiller(twin);
   RemoteCall call(twin, syscall_address);
   int error = call.error();
   if (error == 0) error = CutTies(call);

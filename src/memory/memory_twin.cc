@@ -1,6 +1,5 @@
 #include "memory/memory_twin.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
@@ -23,14 +22,7 @@
 namespace holdfast {
 namespace {
 
-constexpr std::string_view kOomScore = "1000";
-
-// Under memory pressure the kernel shall take the twin, not the job whose pages it shares.
-void OfferToOomKiller(pid_t pid) {
-  const Fd fd(open(fmt::format("/proc/{}/oom_score_adj", pid).c_str(), O_WRONLY | O_CLOEXEC));
-  if (!fd.valid()) return;
-  if (write(fd.get(), kOomScore.data(), kOomScore.size()) < 0) return;
-}
+constexpr std::string_view kOomScore = "1000";  // criu_plugin/twin.cc gives it to each
 
 // "exit_signal", field 38 of /proc/PID/stat (proc_pid_stat(5)).
 std::string_view ExitSignal(std::string_view stat) {
@@ -93,7 +85,6 @@ Result<MemoryTwin> MemoryTwin::Attach(pid_t twin, Fd pidfd, pid_t task, TwinPlac
   handle.pidfd_ = std::move(pidfd);
   handle.placement_ = placement;
   handle.pid_in_namespace_ = TRY(ReadStatus(twin)).namespace_pids.back();
-  OfferToOomKiller(twin);
   TRY(Seize(twin, PTRACE_O_EXITKILL | PTRACE_O_SUSPEND_SECCOMP));
   return handle;
 }
