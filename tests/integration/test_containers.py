@@ -100,6 +100,16 @@ def test_all_of_its_processes_go_on(holdfast, contained, command):
     holdfast.assert_nothing_left(subject.pid, subject.supervisor)
 
 
+def test_its_connections_come_back_closed_when_that_is_wanted(contained):
+    subject = contained("tcp_loopback").spawn()
+    subject.checkpoint()
+    subject.wait_rounds()
+    subject.kill()
+    subject.resume(None, "--close-connections")
+    wait_until(lambda: subject.said("bad"), "it to find its connection closed")
+    assert "recv" in subject.said("bad") or "send" in subject.said("bad")
+
+
 def test_a_twin_leaves_no_trace_in_the_container(holdfast, contained):
     subject = contained("random_memory", 32).spawn()
     report = subject.checkpoint("--capture", "twin")
