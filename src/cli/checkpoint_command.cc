@@ -12,6 +12,7 @@
 #include "cli/snapshot_json.h"
 #include "cli/trigger_options.h"
 #include "job/checkpoint_job.h"
+#include "job/checkpoint_target.h"
 #include "job/signal_fence.h"
 
 namespace holdfast {
@@ -21,7 +22,15 @@ namespace {
 struct Flags {
   std::string job;
   int pid = 0;
+  std::string container;
+  std::string runc_root;
+  std::string name_match;
   std::string name;
+
+  int targets() const {
+    return (job.empty() ? 0 : 1) + (pid == 0 ? 0 : 1) + (container.empty() ? 0 : 1) +
+           (name_match.empty() ? 0 : 1);
+  }
   std::string note;
   std::vector<std::string> tags;
   std::string capture = "auto";
@@ -32,18 +41,26 @@ struct Flags {
 };
 
 Result<CheckpointRequest> MakeRequest(const Flags& flags, Progress* progress) {
-  if (flags.job.empty() == (flags.pid == 0)) {
-    return Fail(ErrorKind::kUsage, "holdfast checkpoint: either a job's NAME or --pid PID")
-        .WithHint("'holdfast ps' lists the jobs, 'ps -ef' all processes");
-  }
-  if (!flags.name.empty() && flags.pid == 0) {
+  if (flags.targets() != 1) {
     return Fail(ErrorKind::kUsage,
-                "holdfast checkpoint: --name goes with --pid; '" + flags.job + "' has a name")
+                "holdfast checkpoint: a job's NAME, --pid PID, --name-match PROCESS or --container ID")
+        .WithHint("'holdfast ps' lists the jobs, 'ps -ef' all processes, 'runc list' containers");
+  }
+  if (!flags.name.empty() && !flags.job.empty()) {
+    return Fail(ErrorKind::kUsage,
+                "holdfast checkpoint: --name goes with --pid, --name-match or --container; '" + flags.job +
+                    "' has a name")
         .WithHint("holdfast checkpoint " + flags.job);
   }
+  if (!flags.runc_root.empty() && flags.container.empty()) {
+    return Fail(ErrorKind::kUsage, "holdfast checkpoint: --runc-root goes with --container");
+  }
   CheckpointRequest request;
-  request.name = flags.pid != 0 ? flags.name : flags.job;
+  request.name = flags.job.empty() ? flags.name : flags.job;
   request.pid = flags.pid;
+  if (!flags.name_match.empty()) request.pid = TRY(FindByName(flags.name_match));
+  request.container = flags.container;
+  request.runc_root = flags.runc_root;
   request.annotations = TRY(ParsePairs(flags.tags));
   if (!flags.note.empty()) request.annotations["note"] = flags.note;
   request.file_trees = TRY(ParseFiles(flags.files));
@@ -87,7 +104,7 @@ Result<int> Run(const GlobalOptions& global, const Flags& flags) {
   {
     const std::unique_ptr<Progress> progress = MakeProgress(global.quiet || global.json);
     const CheckpointRequest request = TRY(MakeRequest(flags, progress.get()));
-    Store store = TRY(flags.pid != 0 ? global.OpenOrMakeStore() : global.OpenStore());
+    Store store = TRY(flags.job.empty() ? global.OpenOrMakeStore() : global.OpenStore());
     checkpoint = CheckpointJob(store, request);
   }
   if (!checkpoint) return checkpoint.error();
@@ -99,7 +116,7 @@ CommandText Text() {
   return {
       .name = "checkpoint",
       .summary = "take a snapshot now",
-      .usage = "[options] NAME | --pid PID",
+      .usage = "[options] NAME | --pid PID | --name-match PROCESS | --container ID",
       .details =
           {"Freezes the job for some milliseconds, captures its memory and lets it go on; then saves "
            "what was captured "
@@ -112,11 +129,19 @@ CommandText Text() {
            "all the same: any of them may be removed.",
            "With --pid any process tree that runs on this machine, whoever started it; from then on "
            "it is a job with "
-           "a name. One checkpoint of a job at a time: a second one waits."},
+           "a name. --name-match finds that process by its name, when there is one of it. One checkpoint of "
+           "a job at a time: a second one waits.",
+           "With --container a container of runc, whoever manages it: Docker, containerd, podman or runc "
+           "itself. It goes on, and 'holdfast resume NAME --container NEWID --bundle DIR' makes a container "
+           "of the snapshot, over a root file system like the one that it had. --files names a directory in "
+           "the container; what is mounted into it is never taken along."},
       .examples =
           {{"holdfast checkpoint train --note 'before the new learning rate'", "a snapshot with a note"},
            {"holdfast checkpoint train --stop", "and stop the job: 'holdfast resume train' goes on later"},
            {"holdfast checkpoint --pid 4711 --name sim", "a program that was started without Holdfast"},
+           {"holdfast checkpoint --name-match simulate", "the one process that is called so"},
+           {"holdfast checkpoint --container web --files /var/lib/web",
+            "a container, with a directory of it"},
            {"holdfast checkpoint train --json | jq .freeze_ms", "the freeze, for a script"}},
       .exit_codes = {{"0", "the snapshot is committed"},
                      {"69", "something in the tree cannot be checkpointed; nothing was changed"},
@@ -133,7 +158,16 @@ void AddCheckpointCommand(CommandLine& line) {
   command.add_option("-p,--pid", flags->pid, "The first process of any tree instead")
       ->type_name("PID")
       ->check(CLI::Range(1, 1 << 22));
-  command.add_option("-n,--name", flags->name, "With --pid: what to call it")->type_name("NEWNAME");
+  command
+      .add_option("--name-match", flags->name_match, "The one process tree whose first process is called so")
+      ->type_name("PROCESS");
+  command.add_option("-c,--container", flags->container, "A container of runc instead")->type_name("ID");
+  command
+      .add_option("--runc-root", flags->runc_root,
+                  "With --container: where runc keeps its state; looked for when not given")
+      ->type_name("DIR");
+  command.add_option("-n,--name", flags->name, "With all but a job's NAME: what to call it")
+      ->type_name("NEWNAME");
   command.add_option("--note", flags->note, "Why it was taken; 'holdfast snapshots' shows it")
       ->type_name("TEXT");
   command.add_option("--tag", flags->tags, "An annotation; may be given more than once")

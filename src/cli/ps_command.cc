@@ -30,6 +30,9 @@ Json RowToJson(const JobRow& row) {
           {"command", row.record.command},
           {"exit_status", exited ? Json(row.ending->exit_status) : Json(nullptr)},
           {"snapshots", row.snapshots},
+          {"container", row.record.container ? Json{{"id", row.record.container->id},
+                                                    {"runc_root", row.record.container->root}}
+                                             : Json(nullptr)},
           {"network", row.record.private_network ? "own" : "shared"},
           {"newest", row.newest ? Json(row.newest->ToString()) : Json(nullptr)},
           {"every_s", row.record.triggers.every_s},
@@ -50,6 +53,8 @@ void PrintTable(const std::vector<JobRow>& rows) {
   for (const JobRow& row : rows) {
     const bool exited = row.ending && row.ending->kind == JobEnding::Kind::kExited;
     std::string state(JobStateName(row.state));
+    // Its runtime sees to it.
+    if (row.record.container && row.state == JobState::kUnsupervised) state = "container";
     const std::string rhythm = DescribeRhythm(row.record.triggers);
     if (exited) state += fmt::format(" ({})", row.ending->exit_status);
     table.Row({row.record.name, state, Lives(row) ? std::to_string(row.record.job.pid) : "-",
@@ -90,7 +95,7 @@ CommandText Text() {
       .usage = "",
       .details =
           {"States: running; unsupervised (it runs, its supervisor does not: it can be checkpointed and "
-           "stopped); "
+           "stopped); container (it runs, and its runtime supervises it); "
            "exited, with its status; checkpointed (stopped after a snapshot); lost (it died with its "
            "supervisor, in a crash or a reboot). 'holdfast resume' goes on with every job that does not run "
            "and has snapshots."},

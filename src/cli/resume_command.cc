@@ -53,11 +53,15 @@ CommandText Text() {
            "terminals by a "
            "terminal of ours, pipes it wrote to by its log, the pipe on its stdin by the file or pipe "
            "on ours, other "
-           "pipes it read from by /dev/null."},
+           "pipes it read from by /dev/null.",
+           "A snapshot of a container becomes one of runc, under a new ID, over the root file system of a "
+           "bundle: files that are in the snapshot are put there. What it writes goes to the job's log, its "
+           "stdin is at its end. 'runc exec', 'kill', 'state' and 'delete' work as with any container."},
       .examples = {{"holdfast resume train", "where it stood, here"},
                    {"holdfast resume train@3 --detach", "from the third one, in the background"},
                    {"holdfast resume train --where epoch=12", "from the newest with this annotation"},
-                   {"holdfast resume train --pid-mode new-ns", "when its pids are taken"}},
+                   {"holdfast resume train --pid-mode new-ns", "when its pids are taken"},
+                   {"holdfast resume web --container web2 --bundle /srv/web2 --detach", "a container"}},
       .exit_codes = {{"0-255", "the job's own; 128+N when signal N killed it"},
                      {"66", "there is no such job, or no such snapshot of it"},
                      {"73", "the job still runs, or its pids are taken"},
@@ -74,6 +78,7 @@ void AddResumeCommand(CommandLine& line) {
       ->type_name("NAME[@N]")
       ->required();
   AddResumeOptions(command, flags->resume);
+  AddContainerOptions(command, flags->resume.container);
   command
       .add_option("-w,--where", flags->where, "The newest snapshot with this annotation (also != < <= > >=)")
       ->type_name("KEY=VALUE")

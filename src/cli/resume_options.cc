@@ -12,10 +12,28 @@ namespace holdfast {
 
 namespace {
 
+Result<std::optional<ContainerToMake>> ContainerOf(const ContainerFlags& flags) {
+  if (flags.id.empty() && flags.bundle.empty() && flags.runc_root.empty() && !flags.close_connections) {
+    return std::optional<ContainerToMake>();
+  }
+  if (flags.id.empty() || flags.bundle.empty()) {
+    return Fail(ErrorKind::kUsage, "holdfast resume: a container needs both --container ID and --bundle DIR")
+        .WithHint("DIR has a config.json, as for `runc run --bundle DIR ID`");
+  }
+  return std::optional<ContainerToMake>({.id = flags.id,
+                                         .bundle = flags.bundle,
+                                         .root = flags.runc_root,
+                                         .close_connections = flags.close_connections});
+}
+
 Result<ResumeOptions> OptionsOf(const GlobalOptions& global, const SnapshotId& snapshot,
                                 const ResumeFlags& flags) {
   ResumeOptions options;
   options.snapshot = snapshot;
+  options.container = TRY(ContainerOf(flags.container));
+  if (options.container && flags.pid_mode != "same") {
+    return Fail(ErrorKind::kUsage, "holdfast resume: a container's pid namespace is what its bundle says");
+  }
   options.pid_mode = flags.pid_mode == "same" ? PidMode::kSame : PidMode::kNewNamespace;
   options.keep_files = flags.keep_files;
   if (flags.lazy) options.memory = MemoryComes::kLater;
@@ -56,6 +74,19 @@ Result<int> ResumeAsTold(const GlobalOptions& global, const SnapshotId& snapshot
     if (!global.quiet) PrintResumeNotice(job);
   };
   return ResumeJob(store, options);
+}
+
+void AddContainerOptions(CLI::App& command, ContainerFlags& flags) {
+  command.add_option("-c,--container", flags.id, "Of a container: make it a container of this ID")
+      ->type_name("ID");
+  command.add_option("-b,--bundle", flags.bundle, "With --container: its bundle, with its root file system")
+      ->type_name("DIR");
+  command
+      .add_option("--runc-root", flags.runc_root,
+                  "With --container: where runc is to keep its state; /run/runc")
+      ->type_name("DIR");
+  command.add_flag("--close-connections", flags.close_connections,
+                   "With --container: TCP connections come back closed, as in another network");
 }
 
 void AddResumeOptions(CLI::App& command, ResumeFlags& flags) {

@@ -13,7 +13,15 @@
 
 namespace holdfast {
 
+struct ContainerFlags {
+  std::string id;
+  std::string bundle;
+  std::string runc_root;
+  bool close_connections = false;
+};
+
 struct ResumeFlags {
+  ContainerFlags container;
   TriggerFlags triggers;  // what is not given stays as it was
   std::optional<uint64_t> keep;
   std::vector<std::string> files;
@@ -25,6 +33,8 @@ struct ResumeFlags {
 };
 
 void AddResumeOptions(CLI::App& command, ResumeFlags& flags);
+// Of `resume` alone.
+void AddContainerOptions(CLI::App& command, ContainerFlags& flags);
 // Returns once it runs; its supervisor stays.
 Result<StartedJob> ResumeInBackground(const GlobalOptions& global, const SnapshotId& snapshot,
                                       const ResumeFlags& flags);

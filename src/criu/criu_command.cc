@@ -99,12 +99,15 @@ std::string ErrorLines(const std::string& log) {
 }  // namespace
 
 Error CriuError(const CriuCommand& command, int wait_status) {
-  const std::string path = command.image_directory + "/" + LogName(command);
-  const std::string log = ReadFile(path).value_or("");
+  return ExplainCriu("criu " + command.arguments.front(), command.image_directory + "/" + LogName(command),
+                     wait_status);
+}
+
+Error ExplainCriu(const std::string& what, const std::string& log_path, int wait_status) {
+  const std::string log = ReadFile(log_path).value_or("");
   std::string errors = ErrorLines(log);
-  Error error = Fail(ErrorKind::kCriu,
-                     fmt::format("criu {} {}{}{}", command.arguments.front(), DescribeWaitStatus(wait_status),
-                                 errors.empty() ? "" : ": ", errors));
+  Error error = Fail(ErrorKind::kCriu, fmt::format("{} {}{}{}", what, DescribeWaitStatus(wait_status),
+                                                   errors.empty() ? "" : ": ", errors));
   for (const KnownFailure& known : kKnownFailures) {
     if (errors.find(known.words) == std::string::npos) continue;
     error.kind = known.kind;

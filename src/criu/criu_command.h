@@ -28,4 +28,7 @@ Result<Subprocess> StartCriu(const CriuCommand& command);
 // The error of a CRIU that ended with `wait_status`: its last words, and a hint where we know the cause.
 Error CriuError(const CriuCommand& command, int wait_status);
 
+// The same of any program that ran CRIU, from CRIU's log. `what`: "criu dump".
+Error ExplainCriu(const std::string& what, const std::string& log_path, int wait_status);
+
 }  // namespace holdfast

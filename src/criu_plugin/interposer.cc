@@ -13,6 +13,8 @@
 // tmpfs.
 // - bind to the path of a Unix socket, and the removal of what is there before: see private_sockets.h.
 // - eventfd, and /proc/PID/fdinfo before it: see event_semaphore.h.
+// - nanosleep between looks at a cgroup that is being frozen: less long at first.
+// - unshare of a network namespace: with loopback up, where the engine wants it (loopback.h).
 // - wait4 for a process that is dead but for threads which nobody has waited for: waits for those, too.
 // - SO_PASSCRED, SO_PASSSEC on sockets that are neither Unix nor netlink: 0. Linux 6.16 began to refuse them
 // there,
@@ -23,6 +25,7 @@
 // descriptor of /proc/PID (criu/proc_parse.c).
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/ptrace.h>
@@ -36,11 +39,14 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 
 #include "criu_plugin/channel.h"
 #include "criu_plugin/dead_threads.h"
 #include "criu_plugin/event_semaphore.h"
+#include "criu_plugin/loopback.h"
 #include "criu_plugin/private_sockets.h"
+#include "criu_plugin/protocol.h"
 #include "criu_plugin/stop_tree.h"
 
 namespace holdfast {
@@ -182,8 +188,33 @@ INTERPOSE long ptrace(__ptrace_request request, ...) noexcept {
   return real(request, pid, address, data);
 }
 
+// CRIU looks every 100 ms whether a container's cgroup is frozen (criu/seize.c, freeze_processes), and gives
+// up after a number of looks: the first ones may follow closer on each other, as a tree stands still in a few
+// milliseconds.
+INTERPOSE int nanosleep(const timespec* time, timespec* left) {
+  static const auto real = holdfast::Real<int (*)(const timespec*, timespec*)>("nanosleep");
+  constexpr long kStepNanoseconds = 100'000'000;
+  constexpr int kQuickLooks = 20;
+  static int looks = 0;
+  const bool is_step = time->tv_sec == 0 && time->tv_nsec == kStepNanoseconds;
+  if (!is_step || !holdfast::ChannelConnected() || looks++ >= kQuickLooks) return real(time, left);
+  const timespec quick{0, 1'000'000};
+  return real(&quick, left);
+}
+
 INTERPOSE pid_t wait4(pid_t pid, int* status, int options, rusage* usage) noexcept {
   return holdfast::WaitPastDeadThreads(pid, status, options, usage);
+}
+
+INTERPOSE int unshare(int flags) noexcept {
+  static const auto real = holdfast::Real<int (*)(int)>("unshare");
+  const int result = real(flags);
+  if (result == 0 && (flags & CLONE_NEWNET) != 0 && getenv(holdfast::kLoopbackVariable) != nullptr) {
+    const int error = errno;
+    holdfast::BringUpLoopback();
+    errno = error;
+  }
+  return result;
 }
 
 INTERPOSE off_t lseek(int fd, off_t offset, int whence) {

@@ -58,7 +58,7 @@ int ResultOf(PluginReplyKind reply) {
 // Called for each task before CRIU stops it, the root first.
 int OnPause(int pid) {
   static bool stopped = false;
-  if (!ChannelConnected() || stopped) return -ENOTSUP;
+  if (!ChannelConnected() || stopped || getenv(kCgroupFreezerVariable) != nullptr) return -ENOTSUP;
   stopped = true;
   StopTree(pid);
   return -ENOTSUP;
@@ -74,7 +74,7 @@ int OnCheckpoint(int pid) {
   static TwinRange left_out[kTwinRangesMax];
   const uint64_t left_out_count = ReadRanges(ranges, wanted.arguments[0], left_out);
   if (wanted.kind != PluginReplyKind::kMakeTwin) return ResultOf(wanted.kind);
-  orphans_are_collected = orphans_are_collected || pid == 1 || !reapers.Examine(pid);
+  orphans_are_collected = orphans_are_collected || IsNamespaceInit(pid) || !reapers.Examine(pid);
   PluginRequest made = Request(PluginRequestKind::kTwinMade, pid);
   made.placement = orphans_are_collected ? TwinPlacement::kChildOfTask : TwinPlacement::kOrphan;
   pid_t twin = 0;

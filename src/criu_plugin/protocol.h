@@ -13,6 +13,11 @@ inline constexpr const char* kPluginSocketVariable = "HOLDFAST_SOCKET";
 inline constexpr const char* kKerndatVariable = "HOLDFAST_KERNDAT";
 // At a restart of a job with files of its own under names that others use: the directory that they are in.
 inline constexpr const char* kPrivateFilesVariable = "HOLDFAST_PRIVATE_FILES";
+// Set where CRIU has the kernel freeze a cgroup first: all threads stop at once then, and must not be told to
+// before.
+inline constexpr const char* kCgroupFreezerVariable = "HOLDFAST_CGROUP_FREEZER";
+// Set where CRIU makes network namespaces that nobody else brings loopback up in.
+inline constexpr const char* kLoopbackVariable = "HOLDFAST_LOOPBACK";
 
 enum class PluginRequestKind : uint32_t {
   // The task stands still, as does all of the tree; pidfd. `result`: the address of its rseq area, or 0.

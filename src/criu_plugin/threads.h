@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The threads and the children of a task.
+// The threads and the children of a task, and its place in its pid namespace.
 #pragma once
 
 #include <dirent.h>
@@ -7,6 +7,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 
 namespace holdfast {
 
@@ -35,6 +36,25 @@ void ForEachChild(pid_t task, const Action& action) {
     while (children != nullptr && fscanf(children, "%d", &child) == 1) action(child);
     if (children != nullptr) fclose(children);
   });
+}
+
+// Whether it is the first process of its pid namespace, which need not be ours.
+inline bool IsNamespaceInit(pid_t pid) {
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%d/status", pid);
+  FILE* status = fopen(path, "re");
+  if (status == nullptr) return false;
+  constexpr const char* kKey = "NSpid:";  // ours first, the innermost last
+  char line[512];
+  bool first = false;
+  while (fgets(line, sizeof line, status) != nullptr) {
+    if (strncmp(line, kKey, strlen(kKey)) != 0) continue;
+    const char* last = strrchr(line, '\t');
+    first = last != nullptr && atoi(last + 1) == 1;
+    break;
+  }
+  fclose(status);
+  return first;
 }
 
 }  // namespace holdfast

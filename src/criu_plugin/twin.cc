@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "criu_plugin/twin.h"
 
+#include <fcntl.h>
 #include <linux/close_range.h>
 #include <sched.h>
 #include <sys/prctl.h>
@@ -11,6 +12,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 
 #include "criu_plugin/left_out.h"
 #include "criu_plugin/remote_call.h"
@@ -48,16 +50,21 @@ void KillTraced(pid_t task) {
   }
 }
 
-// A clone in the task; the child, stopped and dying with us, or a negative errno.
-pid_t CloneIn(RemoteCall& task, uint64_t flags) {
+// A child of a task: the task may live in another pid namespace than we do.
+struct Child {
+  pid_t pid = 0;  // ours; a negative errno when there is none
+  pid_t seen_by_task = 0;
+};
+
+// A clone in the task; the child is stopped and dies with us.
+Child CloneIn(RemoteCall& task, uint64_t flags) {
   const long result = task.Call(SYS_clone, flags, 0, 0, 0, 0, 0);
-  if (result < 0) return static_cast<pid_t>(result);
+  if (result < 0) return {static_cast<pid_t>(result), 0};
   const pid_t child = task.new_child();
-  if (child == 0) return -ECHILD;
   int status = 0;
-  if (WaitForTask(child, &status) < 0) return -ECHILD;
+  if (child == 0 || WaitForTask(child, &status) < 0) return {-ECHILD, 0};
   SetOptions(child, kCriuOptions | kFollowClones | PTRACE_O_EXITKILL);
-  return child;
+  return {child, static_cast<pid_t>(result)};
 }
 
 // Cuts the twin's ties with the job. Descriptors: close_range with UNSHARE drops the shared table instead of
@@ -70,10 +77,23 @@ int CutTies(RemoteCall& twin) {
   return session < 0 ? static_cast<int>(-session) : 0;
 }
 
+// Under memory pressure the kernel shall take the twin, not the job whose pages it shares. It is also what
+// the engine knows a twin by when nobody is left who made it (memory/memory_twin.cc).
+void OfferToOomKiller(pid_t twin) {
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%d/oom_score_adj", twin);
+  const int fd = open(path, O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return;
+  const ssize_t written = write(fd, "1000", 4);
+  static_cast<void>(written);
+  close(fd);
+}
+
 // Makes the cut and lets the twin go. An orphan is stopped for good: its parent is no part of the job, so
 // nobody in it hears of the stop. A child must not be: a group stop sends SIGCHLD to the parent whatever the
 // exit signal is.
 int Settle(pid_t twin, uint64_t syscall_address, TwinPlacement placement) {
+  OfferToOomKiller(twin);
   RemoteCall call(twin, syscall_address);
   int error = call.error();
   if (error == 0) error = CutTies(call);
@@ -88,8 +108,8 @@ int Settle(pid_t twin, uint64_t syscall_address, TwinPlacement placement) {
 }
 
 // Has `task` collect its dead child, which sent no signal.
-void Collect(RemoteCall& task, pid_t child) {
-  task.Call(SYS_wait4, static_cast<uint64_t>(child), 0, WNOHANG | __WALL, 0);
+void Collect(RemoteCall& task, const Child& child) {
+  task.Call(SYS_wait4, static_cast<uint64_t>(child.seen_by_task), 0, WNOHANG | __WALL, 0);
 }
 
 // Until this goes out of scope, no subreaper of the job gets an orphan.
@@ -113,20 +133,20 @@ class SuspendedReapers {
 // The orphan: a helper that shares the task's memory (made in microseconds, as it copies nothing) clones the
 // twin and dies, and the task collects the helper, all while the task stands still. The twin's parent is then
 // whoever collects orphans above the job.
-int MakeOrphan(RemoteCall& task, const Subreapers& reapers, pid_t* twin) {
-  const pid_t helper = CloneIn(task, CLONE_VM | CLONE_FILES);
-  if (helper < 0) return -helper;
+int MakeOrphan(RemoteCall& task, const Subreapers& reapers, Child* twin) {
+  const Child helper = CloneIn(task, CLONE_VM | CLONE_FILES);
+  if (helper.pid < 0) return -helper.pid;
   int error = 0;
   {
-    RemoteCall call(helper, task.syscall_address());
+    RemoteCall call(helper.pid, task.syscall_address());
     error = call.error();
     if (error == 0) {
       *twin = CloneIn(call, CLONE_FILES);
-      if (*twin < 0) error = -*twin;
+      if (twin->pid < 0) error = -twin->pid;
     }
     {
       const SuspendedReapers suspended(reapers);
-      KillTraced(helper);
+      KillTraced(helper.pid);
     }
     call.End();
   }
@@ -153,7 +173,7 @@ bool Subreapers::Examine(pid_t task) {
 
 int MakeTwin(pid_t task, TwinPlacement placement, const Subreapers& reapers, const TwinRange* left_out,
              uint64_t left_out_count, pid_t* twin) {
-  pid_t pid = 0;
+  Child child;
   uint64_t syscall_address = 0;
   {
     FollowingClones following(task);
@@ -163,22 +183,22 @@ int MakeTwin(pid_t task, TwinPlacement placement, const Subreapers& reapers, con
     syscall_address = call.syscall_address();
     const LeftOut without(call, left_out, left_out_count);
     if (placement == TwinPlacement::kOrphan) {
-      const int error = MakeOrphan(call, reapers, &pid);
+      const int error = MakeOrphan(call, reapers, &child);
       if (error != 0) return error;
     } else {
-      pid = CloneIn(call, CLONE_FILES);
-      if (pid < 0) return -pid;
+      child = CloneIn(call, CLONE_FILES);
+      if (child.pid < 0) return -child.pid;
     }
   }
-  const int error = Settle(pid, syscall_address, placement);
+  const int error = Settle(child.pid, syscall_address, placement);
   if (error != 0) {
     if (placement == TwinPlacement::kChildOfTask) {
       RemoteCall call(task, syscall_address);
-      if (call.error() == 0) Collect(call, pid);
+      if (call.error() == 0) Collect(call, child);
     }
     return error;
   }
-  *twin = pid;
+  *twin = child.pid;
   return 0;
 }
 

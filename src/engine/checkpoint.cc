@@ -8,7 +8,9 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/paths.h"
 #include "base/units.h"
+#include "engine/container_facts.h"
 #include "engine/engine.h"
 #include "engine/freeze_account.h"
 #include "engine/frozen_job.h"
@@ -293,12 +295,34 @@ class TreeKiller {
   pid_t root_ = 0;
 };
 
+// What is mounted over the container's own files is not its own. CRIU carries its tmpfs itself.
+void IgnoreMounts(const ContainerMounts& mounts, std::vector<std::string>& ignored) {
+  for (const std::string& point : mounts.others) {
+    ignored.push_back(point);
+    ignored.push_back(point + "/");
+  }
+}
+
+void ForgetMounted(const ContainerMounts& mounts, std::vector<DirectoryState>& directories) {
+  std::erase_if(directories, [&mounts](const DirectoryState& directory) {
+    return std::any_of(mounts.others.begin(), mounts.others.end(), [&directory](const std::string& point) {
+      return directory.path != point && IsWithin(directory.path, point);
+    });
+  });
+}
+
 Result<Manifest> TakeSnapshot(Store& store, const CheckpointOptions& options) {
   const Stopwatch total;
   const CriuInstallation criu = TRY(FindCriu());
   Phase(options, "pre-flight");
-  TRY(RefuseTreesAround(store, options.file_trees));
+  if (!options.container) TRY(RefuseTreesAround(store, options.file_trees));
   TRY(RefuseObstacles(options));
+  std::optional<ContainerFacts> container;
+  if (options.container) {
+    container = TRY(FindContainerFacts(*options.container));
+    TRY(RefuseMountedTrees(container->mounts, options.file_trees));
+  }
+  CollectLeftTwins(TRY(ReadTree(options.root_pid)));
   JobTree tree = TRY(ExamineTree(options.root_pid));
   TRY(RefuseFullStore(store, options, tree));
   const std::optional<Manifest> parent = LoadParent(store, options);
@@ -311,7 +335,8 @@ Result<Manifest> TakeSnapshot(Store& store, const CheckpointOptions& options) {
   Phase(options, "files");
   FileCaptureOptions file_options;
   file_options.file_bytes_max = options.file_bytes_max;
-  file_options.ignore_prefixes = {"/proc/", "/sys/"};
+  file_options.ignored = {"/proc/", "/sys/"};
+  if (container) IgnoreMounts(container->mounts, file_options.ignored);
   file_options.began_ms = began_ms;
   file_options.trees = options.file_trees;
   const std::string boot = TRY(ReadFile("/proc/sys/kernel/random/boot_id"));
@@ -359,9 +384,16 @@ Result<Manifest> TakeSnapshot(Store& store, const CheckpointOptions& options) {
   manifest.images = TRY(StoreImages(images.path(), *pending, corrections.details));
   manifest.files = TRY(files->Finish());
   manifest.directories = files->directories();
+  if (container) ForgetMounted(container->mounts, manifest.directories);
   manifest.trees = files->trees();
   manifest.warnings = files->warnings();
   manifest.warnings.insert(manifest.warnings.end(), captured.warnings.begin(), captured.warnings.end());
+  if (container) {
+    for (std::string& warning : ContainerWarnings(*container, options.file_trees)) {
+      manifest.warnings.push_back(std::move(warning));
+    }
+    RecordContainer(*container, manifest.engine_facts);
+  }
 
   Phase(options, "commit");
   if (parent) {

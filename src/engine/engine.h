@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -15,6 +16,7 @@
 #include "base/fd.h"
 #include "base/progress.h"
 #include "base/result.h"
+#include "oci/container.h"
 #include "store/store.h"
 
 namespace holdfast {
@@ -51,7 +53,9 @@ struct CheckpointOptions {
   int64_t began_ms = 0;
   bool private_files = false;    // it has them: RestoreOptions::private_files
   bool private_network = false;  // it has one: RestoreOptions::private_network
-  bool stop_job = false;         // leave the tree dead (SIGKILL) after the snapshot is committed
+  // The tree is this container's, and runc describes it (docs/decisions/0018-containers-through-runc.md).
+  std::optional<Container> container;
+  bool stop_job = false;  // leave the tree dead (SIGKILL) after the snapshot is committed
   // Not 0: a full snapshot, without a parent, when the so many less one before it were deltas.
   uint64_t full_every = 0;
   CaptureWay capture = CaptureWay::kAuto;
@@ -126,6 +130,9 @@ bool HasPrivateFiles(const Manifest& manifest);
 inline constexpr const char* kPrivateNetworkFact = "private-network";
 bool HasPrivateNetwork(const Manifest& manifest);
 
+// Of a container. `id`, `runtime`, `root`, `bundle` and `rootfs` as they were; no process.
+std::optional<Container> ContainerOf(const Manifest& manifest);
+
 // What the job in a snapshot has of the network that it is in.
 struct NetworkUse {
   // Which only one job in a network can have: what its sockets are bound to. "tcp 127.0.0.1:8888", "unix
@@ -151,7 +158,23 @@ enum class MemoryComes {
   kLater,
 };
 
+// What a container in a snapshot becomes.
+struct NewContainer {
+  std::string id;  // that runc does not know yet
+  std::string runtime;
+  std::string root;
+  Bundle bundle;
+  // Take the places of pipes that its first process had as descriptors 0, 1 and 2. No files and no terminals:
+  // those are not among its mounts, and no further checkpoint could be taken.
+  std::array<int, 3> streams{};
+  // Its connections come back closed, as when the network that it gets has other addresses.
+  bool close_connections = false;
+};
+
 struct RestoreOptions {
+  // For a snapshot of a container, and only for one. Its files go to the bundle's root file system; it has
+  // the pid namespace that the bundle says.
+  std::optional<NewContainer> container;
   PidMode pid_mode = PidMode::kSame;
   // ExternalResource::name -> our fd. What is missing becomes /dev/null (a terminal: an error).
   std::map<std::string, int> inherit_fds;
@@ -194,6 +217,9 @@ struct RestoreReport {
   uint64_t bytes_to_come = 0;               // of it, while the job runs
   std::vector<std::string> files_put_back;  // one sentence each
 };
+
+// A snapshot of a container becomes a container, and no other one does.
+Result<void> RefuseOtherKind(const Manifest& manifest, const RestoreOptions& options);
 
 // Restarts the job from the snapshot, as a child of the calling process. On error nothing of it is left
 // running.

@@ -10,8 +10,8 @@
 
 #include "base/limits.h"
 #include "base/units.h"
-#include "criu/criu_command.h"
 #include "criu/images.h"
+#include "engine/dump_command.h"
 #include "linux/cgroup.h"
 #include "linux/pidfd.h"
 #include "linux/ready_breakpoints.h"
@@ -94,24 +94,9 @@ Result<Captured> FrozenJob::CaptureAndRelease() {
   ReserveRoom();
 
   PluginServer server = TRY(PluginServer::Listen(images_.path()));
-  CriuCommand command{.criu = criu_,
-                      .socket_path = server.path(),
-                      .image_directory = images_.path(),
-                      .arguments = {"dump", "-t", std::to_string(tree_.root_in_namespace), "-R",
-                                    "--ext-unix-sk", "--ghost-limit", "1048576G"},
-                      .enter_namespaces_of = tree_.own_pid_namespace ? tree_.root : 0,
-                      .enter_network = options_.private_network,
-                      .outlives_us = true};
-  if (options_.file_locks) command.arguments.emplace_back("--file-locks");
-  if (options_.tcp_established) command.arguments.emplace_back("--tcp-established");
-  if (!tree_.session_leader) command.arguments.emplace_back("--shell-job");
-  for (const ExternalResource& terminal : tree_.terminals) {
-    command.arguments.emplace_back("--external");
-    command.arguments.push_back(terminal.name);
-  }
-
+  const DumpCommand dump(options_, tree_, criu_, server.path(), images_.path());
   const ReadyBreakpoints ready;
-  Subprocess criu = TRY(StartCriu(command));
+  Subprocess criu = TRY(dump.Start());
   const Result<void> served = ServePlugin(server, criu);
   server.HangUp();
   // Hung up on, CRIU lets the tree go and ends; killed, it would leave the tree as it is.
@@ -119,7 +104,7 @@ Result<Captured> FrozenJob::CaptureAndRelease() {
   const int status = TRY(criu.Wait());
   if (failure_) return *std::move(failure_);
   if (!served) return Error(served.error());
-  if (status != 0) return CriuError(command, status);
+  if (status != 0) return dump.Explain(status);
   if (captured_.tasks.empty()) return Fail(ErrorKind::kCriu, "CRIU did not load Holdfast's plugin");
   captured_.freeze_ms = TRY(ParseFreezeMs(TRY(ReadWholeFile(images_.path() + "/stats-dump"))));
   return std::move(captured_);
@@ -167,9 +152,10 @@ Result<void> FrozenJob::OnTask(PluginServer& server, PluginMessage& message) {
   TRY(CaptureOnce(message.pid));
   CapturedTask task;
   task.pid = message.pid;
-  task.pid_in_namespace = message.request.pid;
+  task.pid_for_criu = message.request.pid;
   task.mappings = TRY(ReadMaps(task.pid));
   task.status = TRY(ReadStatus(task.pid));
+  task.pid_in_namespace = task.status.namespace_pids.back();
   task.info = TRY(Describe(task));
   TRY(ComposeSmapsOf(task));
   if (const auto tracked = precopied_.tasks.find(task.pid); tracked != precopied_.tasks.end()) {
@@ -405,7 +391,7 @@ bool FrozenJob::IsToldForSure(const CapturedTask& task) {
 
 Result<void> FrozenJob::OnSmaps(PluginServer& server, const PluginRequest& request) {
   for (const CapturedTask& task : captured_.tasks) {
-    if (task.pid_in_namespace != request.pid || !task.told) continue;
+    if (task.pid_for_criu != request.pid || !task.told) continue;
     const Fd file = TRY(MemoryFile(std::as_bytes(std::span(task.told->text))));
     return server.Reply(PluginReplyKind::kProceed, file.get());
   }

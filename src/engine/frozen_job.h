@@ -31,6 +31,7 @@ namespace holdfast {
 struct CapturedTask {
   pid_t pid = 0;               // ours
   pid_t pid_in_namespace = 0;  // the job's
+  pid_t pid_for_criu = 0;
   ProcessStatus status;
   ProcessInfo info;
   std::vector<Mapping> mappings;

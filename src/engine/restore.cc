@@ -16,9 +16,9 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/page.h"
-#include "criu/criu_command.h"
 #include "criu/find_criu.h"
 #include "criu/plugin_server.h"
+#include "engine/container_facts.h"
 #include "engine/engine.h"
 #include "engine/job_tree.h"
 #include "engine/lazy_memory.h"
@@ -27,6 +27,7 @@
 #include "engine/network_use.h"
 #include "engine/page_servers.h"
 #include "engine/private_files.h"
+#include "engine/restore_command.h"
 #include "engine/restored_processes.h"
 #include "engine/restored_task.h"
 #include "engine/restored_tracking.h"
@@ -141,40 +142,35 @@ class Restart {
   Result<RestoreReport> Run(const CriuInstallation& criu, const ScratchDirectory& images,
                             const RebuiltImages& rebuilt) {
     PluginServer server = TRY(PluginServer::Listen(images.path()));
-    // Should we die, CRIU must not: it ends at our plugin's next question, and the half restored tree with
-    // it.
-    CriuCommand command{.criu = criu,
-                        .socket_path = server.path(),
-                        .image_directory = images.path(),
-                        .arguments = {"restore", "--restore-detached", "--ext-unix-sk"},
-                        .private_files = options_.private_files,
-                        .outlives_us = true};
+    const Fd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+    if (!null.valid()) return FailErrno("cannot open /dev/null");
     std::optional<NamespaceInit> init;
     if (options_.pid_mode == PidMode::kNewNamespace) {
       init.emplace(TRY(NamespaceInit::Start(manifest_.root_pid, mounts_, network_)));
-      command.enter_namespaces_of = init->pid();
-      command.enter_network = network_.has_value();
-    } else {
-      command.arguments.emplace_back("--restore-sibling");  // the root becomes our child, not CRIU's
     }
-    for (const char* fact : {"shell-job", "file-locks", "tcp-established"}) {
-      if (manifest_.engine_facts.contains(fact)) command.arguments.push_back(std::string("--") + fact);
-    }
-    const Fd null = TRY(InheritDescriptors(command));
+    const RestoreCommand command = TRY(RestoreCommand::Make({.manifest = manifest_,
+                                                             .options = options_,
+                                                             .criu = criu,
+                                                             .socket_path = server.path(),
+                                                             .directory = images.path(),
+                                                             .null = null.get(),
+                                                             .enter_namespaces_of = init ? init->pid() : 0,
+                                                             .enter_network = network_.has_value()}));
     Phase(options_, "restore", total_);
     const ReadyBreakpoints ready;
     RestoredProcesses restored = TRY(RestoredProcesses::Await());
-    Subprocess child = TRY(StartCriu(command));
+    Subprocess child = TRY(command.Start());
     Result<void> served = Serve(server, child, rebuilt);
     // Its processes and its end of the line die with CRIU: when it was killed, what we met is an echo of
     // that.
     constexpr int kLastMilliseconds = 100;
     const bool ended = WaitForEnd(child.pidfd().get(), served ? 0 : kLastMilliseconds).has_value();
     server.HangUp();
-    if (!served) child.Kill();
+    if (!served && !command.EndsByItself(child)) child.Kill();
     const int status = TRY(child.Wait());
+    if ((!served || status != 0) && report_.root_pid != 0) command.CleanUp();
     if (!served && !(ended && WasKilled(status))) return Error(served.error());
-    if (status != 0) return CriuError(command, status);
+    if (status != 0) return command.Explain(status);
     if (report_.root_pid == 0) return Fail(ErrorKind::kCriu, "criu restored no process");
     if (!lazy_.empty()) return Fail(ErrorKind::kCriu, "criu restored some of the processes only");
     restored.Keep();
@@ -186,27 +182,6 @@ class Restart {
   }
 
  private:
-  // Ours for the job's outside ends.
-  Result<Fd> InheritDescriptors(CriuCommand& command) const {
-    Fd null(open("/dev/null", O_RDWR | O_CLOEXEC));
-    if (!null.valid()) return FailErrno("cannot open /dev/null");
-    constexpr int kFirstDescriptor = 30;
-    int number = kFirstDescriptor;
-    for (const ExternalResource& resource : ExternalResources(manifest_)) {
-      const auto given = options_.inherit_fds.find(resource.name);
-      if (given == options_.inherit_fds.end() && resource.kind == ExternalResource::Kind::kTerminal) {
-        return Fail(ErrorKind::kUsage, "the job had a terminal, and none was given for it")
-            .WithHint("resume it with --tty");
-      }
-      command.descriptors.emplace_back(given == options_.inherit_fds.end() ? null.get() : given->second,
-                                       number);
-      command.arguments.emplace_back("--inherit-fd");
-      command.arguments.push_back(fmt::format("fd[{}]:{}", number, resource.name));
-      ++number;
-    }
-    return null;
-  }
-
   Result<void> Serve(PluginServer& server, const Subprocess& criu, const RebuiltImages& rebuilt) {
     for (;;) {
       std::optional<PluginMessage> message =
@@ -216,7 +191,8 @@ class Restart {
         TRY(server.Reply(PluginReplyKind::kProceed));
         continue;
       }
-      const RestoredTask task{message->pid, message->request.pid, server, criu.pidfd()};
+      const pid_t in_namespace = TRY(ReadStatus(message->pid)).namespace_pids.back();
+      const RestoredTask task{message->pid, in_namespace, server, criu.pidfd()};
       Result<void> completed = Complete(task, rebuilt);
       if (completed) completed = GiveAdviceAgain(task);
       if (completed) {
@@ -363,6 +339,10 @@ class Restart {
 
 Result<std::vector<std::string>> PutBack(const Manifest& manifest, const BlockReader& blocks,
                                          const RestoreOptions& options, const Store& store) {
+  if (options.container) {
+    return PutFilesBack(manifest.files, manifest.directories, manifest.trees, blocks,
+                        options.container->bundle.rootfs, options.progress);
+  }
   std::vector<std::string> trees;
   for (const FileTree& tree : manifest.trees) trees.push_back(tree.path);
   TRY(RefuseTreesAround(store, trees));
@@ -377,10 +357,16 @@ Result<std::vector<std::string>> PutBack(const Manifest& manifest, const BlockRe
 
 Result<RestoreReport> Restore(const Store& store, const Manifest& manifest, const RestoreOptions& options) {
   const Stopwatch total;
+  TRY(RefuseOtherKind(manifest, options));
+  if (options.container && HasContainer(options.container->id, options.container->root)) {
+    return Fail(ErrorKind::kExists, fmt::format("there is a container {} already", options.container->id))
+        .WithHint(fmt::format("give it another ID, or remove that one: runc --root {} delete {}",
+                              options.container->root, options.container->id));
+  }
   const CriuInstallation criu = TRY(FindCriu());
   TRY(RefuseOtherMachine(manifest));
   const std::unique_ptr<BlockReader> blocks = TRY(store.OpenBlocks(manifest));
-  if (options.pid_mode == PidMode::kSame)
+  if (options.pid_mode == PidMode::kSame && !options.container)
     TRY(RefuseTakenPids(manifest, TRY(ReadProcessTree(manifest, *blocks))));
   const ScratchDirectory images = TRY(ScratchDirectory::Make(store, "restore"));
   Phase(options, "images");
@@ -388,7 +374,8 @@ Result<RestoreReport> Restore(const Store& store, const Manifest& manifest, cons
   std::vector<std::string> files_put_back;
   Phase(options, "files");
   if (!options.keep_files) files_put_back = TRY(PutBack(manifest, *blocks, options, store));
-  if (manifest.engine_facts.contains("tcp-established") && !options.private_network) {
+  if (manifest.engine_facts.contains("tcp-established") && !options.private_network &&
+      IsInMachineNetwork(manifest)) {
     TRY(EndLeftConnections(manifest, *blocks));
   }
   std::vector<BindMount> mounts;

@@ -20,6 +20,9 @@
 namespace holdfast {
 namespace {
 
+// Where runc says what a container's descriptors 0, 1 and 2 were (libcontainer/container_linux.go of 1.1).
+constexpr const char* kRuncDescriptors = "descriptors.json";
+
 // The number between `prefix` and ".img"; -1 when the name is not of that kind.
 int64_t NumberInName(const std::string& name, std::string_view prefix) {
   if (!name.starts_with(prefix) || !name.ends_with(".img")) return -1;
@@ -49,7 +52,7 @@ Result<std::vector<ImageFile>> StoreImages(const std::string& directory, Pending
   std::vector<std::string> names;
   for (const auto& entry : std::filesystem::directory_iterator(directory)) {
     const std::string name = entry.path().filename().string();
-    if (name.ends_with(".img")) names.push_back(name);
+    if (name.ends_with(".img") || name == kRuncDescriptors) names.push_back(name);
   }
   std::sort(names.begin(), names.end());
   for (const std::string& name : names) {

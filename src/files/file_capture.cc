@@ -66,7 +66,7 @@ Result<FoundFiles> Capture::FindRunning(std::vector<pid_t> pids) const {
   }
   std::sort(pids.begin(), pids.end());
   pids.erase(std::unique(pids.begin(), pids.end()), pids.end());
-  return FindFiles(pids, options_.ignore_prefixes, options_.began_ms);
+  return FindFiles(pids, options_.ignored, options_.began_ms);
 }
 
 Result<void> Capture::PrepareRunning(const std::vector<pid_t>& pids) {
@@ -113,7 +113,7 @@ Result<void> Capture::CaptureFrozen(const std::vector<pid_t>& pids) {
   const Stopwatch watch;
   frozen_ns_ = RealTimeNs();
   kept_.SetLimit(KeptBytesMax());
-  FoundFiles found = TRY(FindFiles(pids, options_.ignore_prefixes, options_.began_ms));
+  FoundFiles found = TRY(FindFiles(pids, options_.ignored, options_.began_ms));
   warnings_ = std::move(found.warnings);
   frozen_.reserve(found.files.size());
   for (const FoundFile& file : found.files) TRY(Look(file));

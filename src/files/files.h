@@ -25,8 +25,8 @@ namespace holdfast {
 
 struct FileCaptureOptions {
   uint64_t file_bytes_max = 16ull << 30;  // larger: size, mode and owner only
-  // Absolute paths that are never captured ("/proc/", "/sys/").
-  std::vector<std::string> ignore_prefixes = {};
+  // Absolute paths that are never captured; one with '/' at its end: nor what is below ("/proc/").
+  std::vector<std::string> ignored = {};
   // Since when the job runs, ms since 1970: files open for reading that were changed since then are its own,
   // and kept.
   int64_t began_ms = INT64_MAX;

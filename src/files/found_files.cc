@@ -34,9 +34,10 @@ struct Use {
   bool mapped = false;
 };
 
-bool IsIgnored(std::string_view path, const std::vector<std::string>& prefixes) {
-  return std::any_of(prefixes.begin(), prefixes.end(),
-                     [&](const std::string& prefix) { return path.starts_with(prefix); });
+bool IsIgnored(std::string_view path, const std::vector<std::string>& ignored) {
+  return std::any_of(ignored.begin(), ignored.end(), [&](const std::string& one) {
+    return one.ends_with('/') ? path.starts_with(one) : path == one;
+  });
 }
 
 // The kernel marks a name that is gone by a suffix, which a file may as well really have.
@@ -49,8 +50,8 @@ bool NameIsGone(pid_t pid, const std::string& path, const FileKey& key) {
 
 class ProcessFiles {
  public:
-  ProcessFiles(pid_t pid, const std::vector<std::string>& ignore_prefixes, int64_t began_ms)
-      : pid_(pid), ignore_prefixes_(ignore_prefixes), began_ms_(began_ms) {}
+  ProcessFiles(pid_t pid, const std::vector<std::string>& ignored, int64_t began_ms)
+      : pid_(pid), ignored_(ignored), began_ms_(began_ms) {}
 
   Result<void> Find() {
     TRY(FindOpen());
@@ -105,7 +106,7 @@ class ProcessFiles {
   }
 
   void Add(Use use) {
-    if (IsIgnored(use.path, ignore_prefixes_)) return;
+    if (IsIgnored(use.path, ignored_)) return;
     if (NameIsGone(pid_, use.path, use.key)) {
       warnings.push_back(fmt::format(
           "{} has other names, but the one by which process {} opened it is gone; its content is not kept",
@@ -117,7 +118,7 @@ class ProcessFiles {
   }
 
   pid_t pid_;
-  const std::vector<std::string>& ignore_prefixes_;
+  const std::vector<std::string>& ignored_;
   int64_t began_ms_;
 };
 
@@ -170,11 +171,11 @@ std::vector<FoundFile> Merge(const std::vector<ProcessFiles>& processes) {
 
 }  // namespace
 
-Result<FoundFiles> FindFiles(const std::vector<pid_t>& pids, const std::vector<std::string>& ignore_prefixes,
+Result<FoundFiles> FindFiles(const std::vector<pid_t>& pids, const std::vector<std::string>& ignored,
                              int64_t began_ms) {
   std::vector<ProcessFiles> processes;
   processes.reserve(pids.size());
-  for (const pid_t pid : pids) processes.emplace_back(pid, ignore_prefixes, began_ms);
+  for (const pid_t pid : pids) processes.emplace_back(pid, ignored, began_ms);
   TRY(ParallelFor(processes.size(), [&](size_t i) -> Result<void> {
     Result<void> found = processes[i].Find();
     if (!found && found.error().kind == ErrorKind::kNotFound) return {};

@@ -46,7 +46,7 @@ struct FoundFiles {
 // Fast enough for a freeze: descriptors without a path cost one readlink. Processes that are gone are passed
 // over. `began_ms`: since when the job runs (wall clock); files changed since then count as of its own
 // making.
-Result<FoundFiles> FindFiles(const std::vector<pid_t>& pids, const std::vector<std::string>& ignore_prefixes,
+Result<FoundFiles> FindFiles(const std::vector<pid_t>& pids, const std::vector<std::string>& ignored,
                              int64_t began_ms);
 
 }  // namespace holdfast

@@ -20,6 +20,9 @@ namespace holdfast {
 namespace {
 
 Result<JobRecord> FindTarget(const JobBook& book, const CheckpointRequest& request) {
+  if (!request.container.empty()) {
+    return FindContainerJob(book, TRY(FindContainer(request.container, request.runc_root)), request.name);
+  }
   return request.pid != 0 ? FindTree(book, request.pid, request.name) : FindJob(book, request.name);
 }
 
@@ -83,6 +86,7 @@ Result<void> SaveWhatChanged(const JobBook& book, const JobRecord& record) {
   JobRecord now = TRY(book.Load(record.name));
   if (now.job != record.job) return book.Save(record);
   now.file_trees = record.file_trees;
+  now.container = record.container;
   return book.Save(now);
 }
 
@@ -106,15 +110,19 @@ Result<JobCheckpoint> CheckpointJob(Store& store, const CheckpointRequest& reque
   const std::filesystem::path directory = book.DirectoryOf(record.name);
   const Result<JobRecord> written = book.Load(record.name);
   const bool known = written.has_value();
+  std::optional<Container> container;
+  if (record.container) container = TRY(ContainerOfJob(record));
   if (request.file_trees) {
-    record.file_trees = TRY(FindFileTrees(*request.file_trees, store));
+    record.file_trees = TRY(container ? FindContainerTrees(*request.file_trees, container->init_pid)
+                                      : FindFileTrees(*request.file_trees, store));
     TRY(RefuseToDropPrivateTrees(record, record.file_trees));
   }
   if (known && written->job == record.job) TRY(WaitUntilFilled(directory, record.name, request.progress));
   const double waited_ms = waited.ElapsedMs();
   CheckpointOptions options = EngineOptions(request, record, directory);
+  options.container = container;
   if (!known) TRY(book.Save(record));
-  if (request.pid == 0) TRY(RefuseIfStopped(directory, record.name));
+  if (request.pid == 0 && request.container.empty()) TRY(RefuseIfStopped(directory, record.name));
   RemoveStopRequest(directory);  // of someone who died before the job did
   std::optional<AnnouncedStop> stop;
   if (request.stop) stop.emplace(TRY(AnnouncedStop::Make(store, directory)));
@@ -124,7 +132,8 @@ Result<JobCheckpoint> CheckpointJob(Store& store, const CheckpointRequest& reque
     tracking = TakeFromShelf(directory);
     options.tracking = &tracking;
   }
-  const bool changed = known && (written->job != record.job || written->file_trees != record.file_trees);
+  const bool changed = known && (written->job != record.job || written->file_trees != record.file_trees ||
+                                 written->container != record.container);
   // Before the job is gone: the record is its supervisor's then.
   const bool early = changed && request.stop;
   if (early) TRY(SaveWhatChanged(book, record));

@@ -17,7 +17,10 @@ namespace holdfast {
 
 struct CheckpointRequest {
   std::string name;  // with a pid: what to call it, or empty
-  pid_t pid = 0;     // 0: the job called `name`
+  pid_t pid = 0;     // 0: the job called `name`, or `container`
+  // Not empty: a container of runc, by its ID. `name`: what to call it, or empty: by its ID.
+  std::string container;
+  std::string runc_root;  // with a container: `runc --root`; empty: looked for
   std::map<std::string, std::string> annotations;
   // Directories that this and later snapshots hold; as before when not given.
   std::optional<std::vector<std::string>> file_trees;

@@ -188,6 +188,11 @@ Result<MadeClone> MakeClone(Store& store, const SnapshotId& original_id, const s
                             const std::vector<SetFile>& set_files, CloneNetwork network) {
   TRY(ValidateLineageName(name));
   const Manifest original = TRY(store.Load(original_id));
+  if (const std::optional<Container> container = ContainerOf(original)) {
+    return Fail(ErrorKind::kUnsupported, original_id.ToString() + " is a snapshot of container " +
+                                             container->id + ", which needs no clone to be there twice")
+        .WithHint("holdfast resume " + original_id.ToString() + " --container NEWID --bundle DIR");
+  }
   TRY(RequireRoot("a clone"));
   const JobBook book(store.JobsDirectory());
   const StoreLock lock = TRY(store.Lock(JobLockName(name)));

@@ -121,7 +121,11 @@ std::string FormatJobRecord(const JobRecord& record) {
                {"private_network", record.private_network},
                {"file_trees", record.file_trees},
                {"resumed_from", record.resumed_from},
+               {"container", nullptr},
                {"ending", nullptr}};
+  if (record.container) {
+    json["container"] = {{"id", record.container->id}, {"root", record.container->root}};
+  }
   if (record.ending) {
     const bool exited = record.ending->kind == JobEnding::Kind::kExited;
     json["ending"] = {{"kind", exited ? "exited" : "checkpointed"},
@@ -158,6 +162,9 @@ Result<JobRecord> ParseJobRecord(std::string_view text, const std::string& where
     record.private_network = json.value("private_network", false);
     record.file_trees = json.value("file_trees", std::vector<std::string>());
     record.resumed_from = json.at("resumed_from").get<std::string>();
+    if (const Json container = json.value("container", Json()); !container.is_null()) {
+      record.container = {container.at("id").get<std::string>(), container.at("root").get<std::string>()};
+    }
     if (!json.at("ending").is_null()) record.ending = ParseEnding(json.at("ending"));
     if (record.job.pid < 0 || record.supervisor.pid < 0) {
       return Fail(ErrorKind::kCorrupt, where + " holds a number that is out of range");

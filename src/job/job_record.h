@@ -22,6 +22,13 @@ struct JobEnding {
   int64_t at_ms = 0;     // wall clock
 };
 
+// A container that a job is: its ID, and where runc keeps its state.
+struct ContainerPlace {
+  std::string id;
+  std::string root;
+  bool operator==(const ContainerPlace&) const = default;
+};
+
 struct JobRecord {
   std::string name;
   std::vector<std::string> command;
@@ -40,6 +47,7 @@ struct JobRecord {
   std::vector<std::string> private_trees;
   bool private_network = false;  // has a network namespace of its own
   std::string resumed_from;      // "NAME@3", or empty
+  std::optional<ContainerPlace> container;
   std::optional<JobEnding> ending;
 };
 

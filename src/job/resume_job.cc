@@ -14,6 +14,7 @@
 #include "job/job_notes.h"
 #include "job/job_streams.h"
 #include "job/stop_request.h"
+#include "job/stream_relay.h"
 #include "job/supervisor.h"
 #include "job/tracking_shelf.h"
 #include "linux/kill_tree.h"
@@ -79,6 +80,7 @@ Result<void> RememberPrivateTrees(const JobBook& book, const Manifest& manifest,
 
 // The ends outside the job, and what takes their places.
 struct Replacements {
+  std::optional<RelayedStreams> relayed;  // of a container
   Fd in;
   std::optional<LogStreams> logs;
   std::optional<TerminalStreams> terminal;
@@ -140,6 +142,24 @@ Result<std::string> PrivateFilesOf(const JobBook& book, const JobRecord& record)
   return directory.string();
 }
 
+Result<Replacements> OpenContainerStreams(const std::filesystem::path& directory, bool merged_output) {
+  Replacements replacements;
+  replacements.logs = TRY(OpenLogStreams(directory, merged_output, /*fresh=*/false));
+  replacements.relayed = TRY(RelayStreams(*replacements.logs, merged_output));
+  return replacements;
+}
+
+Result<NewContainer> PlanContainer(const ContainerToMake& wanted) {
+  NewContainer container;
+  TRY(ValidateContainerId(wanted.id));
+  container.id = wanted.id;
+  container.runtime = TRY(FindRunc());
+  container.root = wanted.root.empty() ? kDefaultRuncRoot : wanted.root;
+  container.bundle = TRY(ReadBundle(wanted.bundle));
+  container.close_connections = wanted.close_connections;
+  return container;
+}
+
 Error ExplainRestore(Error error, const ResumeOptions& options) {
   if (error.kind != ErrorKind::kExists || options.pid_mode == PidMode::kNewNamespace) return error;
   if (error.hint.find("new-ns") != std::string::npos) return error;
@@ -169,8 +189,11 @@ Result<int> ResumeJob(Store& store, const ResumeOptions& options) {
   // Before root is asked for: a name that is wrong is the better error.
   TRY(store.Resolve(options.snapshot));
   TRY(RequireRoot("a restart"));
+  RestoreOptions restore;
+  if (options.container) restore.container = TRY(PlanContainer(*options.container));
   std::optional<StoreLock> lock = TRY(WaitForJobLock(store, options.snapshot.lineage, options.progress));
   const Manifest manifest = TRY(store.Load(TRY(store.Resolve(options.snapshot))));
+  TRY(RefuseOtherKind(manifest, restore));
   JobRecord record = TRY(RecordFor(book, manifest));
   TRY(RememberPrivateTrees(book, manifest, record));
 
@@ -178,10 +201,12 @@ Result<int> ResumeJob(Store& store, const ResumeOptions& options) {
   TRY(BecomeSubreaper());
   record.resumed_from = manifest.id.ToString();
   record.began_ms = BeganMs(manifest);
+  if (restore.container) record.container = {restore.container->id, restore.container->root};
   record.triggers = Apply(options.triggers, record.triggers);
   record.keep = options.keep.value_or(record.keep);
   if (options.file_trees) {
-    record.file_trees = TRY(FindFileTrees(*options.file_trees, store));
+    record.file_trees = TRY(options.container ? FindContainerTrees(*options.file_trees, 0)
+                                              : FindFileTrees(*options.file_trees, store));
     TRY(RefuseToDropPrivateTrees(record, record.file_trees));
   }
   const std::filesystem::path directory = book.DirectoryOf(record.name);
@@ -189,7 +214,13 @@ Result<int> ResumeJob(Store& store, const ResumeOptions& options) {
   RemoveStopRequest(directory);
   TRY(ClearNotes(directory));  // what it said after the snapshot is not true any more
   if (options.background) TRY(MoveToBackground(directory));
-  Replacements replacements = TRY(OpenReplacements(directory, record, manifest, options.notices));
+  Replacements replacements = restore.container
+                                  ? TRY(OpenContainerStreams(directory, record.merged_output))
+                                  : TRY(OpenReplacements(directory, record, manifest, options.notices));
+  if (restore.container) {
+    const RelayedStreams& streams = *replacements.relayed;
+    restore.container->streams = {streams.in.get(), streams.out.get(), streams.err.get()};
+  }
   record.terminal = replacements.terminal.has_value();
   const std::string own_files = TRY(PrivateFilesOf(book, record));
   std::vector<LogFile> logs;
@@ -197,7 +228,6 @@ Result<int> ResumeJob(Store& store, const ResumeOptions& options) {
   if (replacements.logs) logs = replacements.logs->files;
   for (const LogFile& log : logs) offsets.push_back(OffsetOf(log, manifest, own_files));
 
-  RestoreOptions restore;
   restore.pid_mode = record.private_files ? PidMode::kNewNamespace : options.pid_mode;
   restore.private_files = own_files;
   restore.private_trees = record.private_trees;
@@ -232,6 +262,9 @@ Result<int> ResumeJob(Store& store, const ResumeOptions& options) {
   if (!output) {
     KillTree(report->root_pid);
     return output.error();
+  }
+  if (replacements.relayed) {
+    output = AfterRelays(*std::move(output), std::move(replacements.relayed->relays));
   }
   replacements = Replacements{};
   const pid_t child_pid = report->child_pid;

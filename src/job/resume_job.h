@@ -16,7 +16,16 @@
 
 namespace holdfast {
 
+// For a snapshot of a container: the one that it becomes.
+struct ContainerToMake {
+  std::string id;
+  std::string bundle;  // a directory with config.json
+  std::string root;    // `runc --root`; empty: runc's default
+  bool close_connections = false;
+};
+
 struct ResumeOptions {
+  std::optional<ContainerToMake> container;
   SnapshotId snapshot;  // version 0: the present
   PidMode pid_mode = PidMode::kSame;
   bool keep_files = false;

@@ -40,6 +40,11 @@ Result<void> StopForRollBack(Store& store, const std::string& name, const StopOp
   const JobRecord record = TRY(book.Load(name));
   const JobState state = book.StateOf(record);
   if (state != JobState::kRunning && state != JobState::kUnsupervised) return {};
+  if (record.container) {
+    return Fail(ErrorKind::kUnsupported, "'" + name + "' is a container, which goes on as a new one only")
+        .WithHint("stop it ('holdfast checkpoint " + name + " --stop'), then 'holdfast resume " + name +
+                  "@N --container NEWID --bundle DIR'");
+  }
   TRY(RequireRoot("a rollback"));
   if (options.discard) {
     KillTree(record.job.pid);

@@ -1,6 +1,5 @@
 #include "memory/memory_twin.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
@@ -8,20 +7,37 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include "criu_plugin/remote_call.h"
 #include "linux/pidfd.h"
 #include "linux/proc.h"
+#include "linux/proc_text.h"
+#include "linux/run_apart.h"
 
 namespace holdfast {
 namespace {
 
-// Under memory pressure the kernel shall take the twin, not the job whose pages it shares.
-void OfferToOomKiller(pid_t pid) {
-  const Fd fd(open(fmt::format("/proc/{}/oom_score_adj", pid).c_str(), O_WRONLY | O_CLOEXEC));
-  if (fd.valid() && write(fd.get(), "1000", 4) != 4) return;
+constexpr std::string_view kOomScore = "1000";  // criu_plugin/twin.cc gives it to each
+
+// "exit_signal", field 38 of /proc/PID/stat (proc_pid_stat(5)).
+std::string_view ExitSignal(std::string_view stat) {
+  constexpr int kFieldsBefore = 37 - 2;  // of those after the name
+  stat.remove_prefix(std::min(stat.rfind(')') + 1, stat.size()));
+  for (int field = 0; field < kFieldsBefore; ++field) TakeWord(stat);
+  return TakeWord(stat);
+}
+
+// A corpse in a session of its own, that is not to send a signal, and was offered to the kernel.
+bool IsLeftTwin(const ProcessStatus& status) {
+  if (!status.zombie() || status.session != status.namespace_pids.front()) return false;
+  const std::string stat = ReadFile(fmt::format("/proc/{}/stat", status.pid)).value_or("");
+  const std::string score = ReadFile(fmt::format("/proc/{}/oom_score_adj", status.pid)).value_or("");
+  return ExitSignal(stat) == "0" && score.starts_with(kOomScore);
 }
 
 Result<void> Seize(pid_t pid, unsigned long options) {
@@ -49,6 +65,19 @@ void CollectInTask(pid_t task, pid_t child) {
 
 }  // namespace
 
+void CollectLeftTwins(const std::vector<pid_t>& tree) {
+  for (const pid_t pid : tree) {
+    const Result<ProcessStatus> status = ReadStatus(pid);
+    if (!status || !IsLeftTwin(*status)) continue;
+    // Should we be killed in its midst, the call that is injected comes to its end.
+    const Result<void> collected = RunApart([&]() -> Result<void> {
+      CollectInTask(status->parent, status->namespace_pids.back());
+      return {};
+    });
+    if (!collected) return;
+  }
+}
+
 Result<MemoryTwin> MemoryTwin::Attach(pid_t twin, Fd pidfd, pid_t task, TwinPlacement placement) {
   MemoryTwin handle;
   handle.pid_ = twin;
@@ -56,7 +85,6 @@ Result<MemoryTwin> MemoryTwin::Attach(pid_t twin, Fd pidfd, pid_t task, TwinPlac
   handle.pidfd_ = std::move(pidfd);
   handle.placement_ = placement;
   handle.pid_in_namespace_ = TRY(ReadStatus(twin)).namespace_pids.back();
-  OfferToOomKiller(twin);
   TRY(Seize(twin, PTRACE_O_EXITKILL | PTRACE_O_SUSPEND_SECCOMP));
   return handle;
 }

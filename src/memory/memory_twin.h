@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <vector>
 
 #include "base/fd.h"
 #include "base/result.h"
@@ -43,5 +44,9 @@ class MemoryTwin {
   TwinPlacement placement_ = TwinPlacement::kOrphan;
   uint64_t syscall_address_ = 0;
 };
+
+// Twins that are children of their tasks, as corpses, since who made them was killed: has their parents
+// collect them. `tree`: all processes of the job. Best effort.
+void CollectLeftTwins(const std::vector<pid_t>& tree);
 
 }  // namespace holdfast

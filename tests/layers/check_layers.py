@@ -16,13 +16,14 @@ ROWS = [
     ["linux"],
     ["store", "lease"],
     ["criu", "memory", "device", "files"],
+    ["oci"],
     ["engine", "policy"],
     ["job"],
     ["cli", "runtime", "agent"],
 ]
 # Under another licence, and loaded into another program: it stands alone. Those who talk with it may include it.
 ALONE = ["criu_plugin"]
-TALK_WITH_ALONE = ["criu", "memory", "engine"]
+TALK_WITH_ALONE = ["criu", "memory", "oci", "engine"]
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include(?:_next)?[ \t]*(["<])([^">]+)[">]', re.MULTILINE)
 SOURCES = {".cc", ".h", ".c", ".cpp", ".hpp", ".inc"}

@@ -375,7 +375,7 @@ TEST_F(FileCaptureTest, TooLargeIsKnownBySizeOnly) {
 
 TEST_F(FileCaptureTest, IgnoredPrefix) {
   Checkpoint({[&] { MustOpen(Path("scratch"), O_RDWR | O_CREAT); }},
-             {.file_bytes_max = 1000, .ignore_prefixes = {Path("")}});
+             {.file_bytes_max = 1000, .ignored = {Path("")}});
   EXPECT_THAT(manifest_.files, IsEmpty());
 }
 

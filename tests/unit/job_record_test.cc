@@ -34,6 +34,7 @@ JobRecord Sample() {
   record.terminal = true;
   record.merged_output = true;
   record.resumed_from = "train@3";
+  record.container = ContainerPlace{"web", "/run/runc"};
   record.ending = JobEnding{JobEnding::Kind::kCheckpointed, 137, "train@9", 1'700'000'001'000};
   return record;
 }
@@ -62,6 +63,7 @@ TEST(JobRecord, ComesBackAsWritten) {
   EXPECT_TRUE(read->terminal);
   EXPECT_TRUE(read->merged_output);
   EXPECT_EQ(read->resumed_from, written.resumed_from);
+  EXPECT_EQ(read->container, written.container);
   ASSERT_TRUE(read->ending);
   const JobEnding ending = read->ending.value_or(JobEnding{});
   EXPECT_EQ(ending.kind, JobEnding::Kind::kCheckpointed);
