@@ -104,14 +104,13 @@ class Containers:
     def command(self, program, *verb):
         return [*self.before, program, "--root", str(self.state), *verb]
 
-    def run(self, program, *verb, env=None, descriptors=(), stdin=subprocess.DEVNULL):
+    def run(self, program, *verb, env=None, stdin=subprocess.DEVNULL):
         """Output through files: a container that is created goes on holding them."""
         if "create" in verb or "run" in verb:
             self.ids.add(verb[-1])
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             process = subprocess.run(
-                self.command(program, *verb), stdin=stdin, stdout=out, stderr=err, env=env, pass_fds=descriptors,
-                timeout=SECONDS_MAX, check=False,
+                self.command(program, *verb), stdin=stdin, stdout=out, stderr=err, env=env, timeout=SECONDS_MAX, check=False,
             )
             answers = []
             for file in (out, err):
