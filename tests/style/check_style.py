@@ -4,11 +4,13 @@
     check_style.py format             clang-format finds nothing to change
     check_style.py tidy BUILD_DIR     clang-tidy finds nothing in the sources that BUILD_DIR compiles
     check_style.py shell              shellcheck finds nothing in the scripts
+    check_style.py python             the programs and modules in Python can be read
     check_style.py length             reports files that are longer than a file with one idea usually is
 
 Each prints what it finds and exits with 1 when there is any (`length` only reports). What clang-tidy accepted is
 remembered by the content it depends on, under ${HOLDFAST_CACHE:-~/.cache/holdfast}/tidy, so that a second run is quick.
 """
+import ast
 import concurrent.futures
 import hashlib
 import json
@@ -23,6 +25,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SOURCES = {".cc", ".h", ".c"}
+PYTHON = b"python3"
 CLANG_VERSION = "16"  # other versions format differently
 LINES_USUAL = 400
 INCLUDE = re.compile(rb'^[ \t]*#[ \t]*include[ \t]*["<]([^">]+)[">]', re.MULTILINE)
@@ -45,14 +48,19 @@ def sources(root):
     return [path for path in files(root) if path.suffix in SOURCES]
 
 
-def scripts(root):
+def programs(root, interpreter):
+    """Those whose first line names it; of Python, modules too."""
     found = []
     for path in files(root):
         with open(path, "rb") as file:
             first = file.readline(100)
-        if re.match(rb"#!.*\b(ba)?sh\b", first):
+        if re.match(rb"#!.*\b" + interpreter + rb"\b", first) or (interpreter == PYTHON and path.suffix == ".py"):
             found.append(path)
     return found
+
+
+def scripts(root):
+    return programs(root, b"(ba)?sh")
 
 
 def tool(name):
@@ -89,6 +97,16 @@ def check_shell(root):
     paths = [str(path) for path in scripts(root)]
     result = subprocess.run(["shellcheck", "-x", "-e", "SC2016", *paths], capture_output=True, text=True, cwd=root, check=False)
     return [] if result.returncode == 0 else [result.stdout + result.stderr]
+
+
+def check_python(root):
+    problems = []
+    for path in programs(root, PYTHON):
+        try:
+            ast.parse(path.read_bytes(), str(path.relative_to(root)))
+        except (SyntaxError, ValueError) as error:
+            problems.append(f"{path.relative_to(root)}: {error}")
+    return problems
 
 
 def include_folders(entry):
@@ -213,6 +231,8 @@ def main():
         problems = check_tidy(ROOT, sys.argv[2], lambda text: print(text, file=sys.stderr, flush=True))
     elif what == "shell":
         problems = check_shell(ROOT)
+    elif what == "python":
+        problems = check_python(ROOT)
     elif what == "length":
         for length, path in long_files(ROOT):
             print(f"{path}: {length} lines (usually at most {LINES_USUAL})")

@@ -43,6 +43,10 @@ class Tree(unittest.TestCase):
         problems = check_style.check_shell(check_style.ROOT)
         self.assertEqual(problems, [], "\n".join(problems))
 
+    def test_python_programs_can_be_read(self):
+        problems = check_style.check_python(check_style.ROOT)
+        self.assertEqual(problems, [], "\n".join(problems))
+
     def test_report_long_files(self):
         for length, path in check_style.long_files(check_style.ROOT):
             say(f"long file: {path} has {length} lines (usually at most {check_style.LINES_USUAL})")
@@ -79,6 +83,14 @@ class CheckItself(unittest.TestCase):
         problems = check_style.check_shell(self.root)
         self.assertEqual(len(problems), 1, problems)
         self.assertIn("SC2086", problems[0])
+
+    def test_python(self):
+        self.write("good", "#!/usr/bin/env python3\nprint('a')\n")
+        self.assertEqual(check_style.check_python(self.root), [])
+        self.write("bad", "#!/usr/bin/env python3\nprint(f'a' b')\n")
+        problems = check_style.check_python(self.root)
+        self.assertEqual(len(problems), 1, problems)
+        self.assertIn("bad", problems[0])
 
     @needs_tidy
     def test_tidy_and_what_it_remembers(self):
