@@ -141,6 +141,7 @@ long RemoteCall::Call(long number, uint64_t a, uint64_t b, uint64_t c, uint64_t 
       new_child_ = static_cast<pid_t>(child);
       continue;
     }
+    if (event == 0 && WSTOPSIG(status) == SIGSTOP) told_to_stop_ = true;
     if (event != 0 || WSTOPSIG(status) != SIGTRAP) continue;  // a group stop in between; step on
     if (Ptrace(PTRACE_GETREGS, task_, nullptr, &registers) != 0) return -ESRCH;
     return static_cast<long>(registers.rax);
@@ -173,6 +174,8 @@ void RemoteCall::End() {
       WriteMemory(rseq_area_ + kRseqSectionOffset, &rseq_section_, sizeof rseq_section_);
     }
     Ptrace(kPtraceSetSignalMask, task_, reinterpret_cast<void*>(8), &signal_mask_);
+    // It met our steps, which went on; the task is to meet it.
+    if (told_to_stop_) kill(task_, SIGSTOP);
   }
   if (memory_ >= 0) close(memory_);
   memory_ = -1;

@@ -48,6 +48,7 @@ class RemoteCall {
   int memory_ = -1;  // /proc/PID/mem
   int error_ = 0;
   bool active_ = false;
+  bool told_to_stop_ = false;  // by a SIGSTOP that nothing can block
   uint64_t syscall_address_ = 0;
   uint64_t signal_mask_ = 0;
   uint64_t rseq_area_ = 0;

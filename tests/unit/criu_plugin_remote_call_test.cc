@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -267,6 +268,20 @@ TEST(RemoteCall, AClonedChildIsToldAndStandsStill) {
   }
   EXPECT_EQ(call.Call(SYS_wait4, static_cast<uint64_t>(child), 0, WNOHANG | __WALL, 0), child);
   EXPECT_EQ(call.new_child(), 0);
+}
+
+TEST(RemoteCall, AStopThatComesInBetweenIsNotLost) {
+  const TracedTask task;
+  {
+    RemoteCall call(task.pid());
+    ASSERT_EQ(::kill(task.pid(), SIGSTOP), 0);
+    EXPECT_EQ(call.Call(SYS_getpid), task.pid());
+    EXPECT_EQ(call.Call(SYS_getpid), task.pid());
+  }
+  task.LetGo();
+  int status = 0;
+  ASSERT_EQ(::waitpid(task.pid(), &status, WUNTRACED), task.pid());
+  EXPECT_TRUE(WIFSTOPPED(status));
 }
 
 TEST(RemoteCall, AParkedTaskHearsNoSignal) {
