@@ -56,50 +56,48 @@ Result<Lease> Lease::Take(const VersionedRecord& record, const Wanted& wanted, L
 }
 
 Result<void> Lease::Renew() {
-  LeaseRecord next = current_;
-  ++next.beat;
-  return Write(std::move(next));
+  return Write([](LeaseRecord& record) { ++record.beat; });
 }
 
 Result<void> Lease::Publish(std::string snapshot) {
-  LeaseRecord next = current_;
-  ++next.beat;
-  next.snapshot = std::move(snapshot);
-  return Write(std::move(next));
+  return Write([&](LeaseRecord& record) {
+    ++record.beat;
+    record.snapshot = snapshot;
+  });
 }
 
 Result<void> Lease::GiveBack() {
-  LeaseRecord next = current_;
-  next.state = LeaseRecord::State::kFree;
-  Result<void> written = Write(std::move(next));
+  Result<void> written = Write([](LeaseRecord& record) { record.state = LeaseRecord::State::kFree; });
   // Taken by another: after this, or because it was lost before. It is not held either way.
   if (!written && written.error().kind == ErrorKind::kBusy) return {};
   return written;
 }
 
-Result<void> Lease::Write(LeaseRecord next) {
-  next.changed_ms = WallClockMs();
-  Result<uint64_t> version = record_.Write(version_, next.ToJson());
-  if (!version && version.error().kind != ErrorKind::kInternal) {
-    // Not written, or written without our knowing it: it is ours as long as the token is.
-    const Found found = TRY(Find(record_));
-    if (found.record == next) {
-      version_ = found.version;
+Result<void> Lease::Write(const std::function<void(LeaseRecord&)>& change) {
+  constexpr int kTriesMax = 20;  // two who use one lease get in each other's way now and then
+  for (int tries = 1;; ++tries) {
+    LeaseRecord next = current_;
+    change(next);
+    next.changed_ms = WallClockMs();
+    const Result<uint64_t> version = record_.Write(version_, next.ToJson());
+    if (version) {
+      version_ = *version;
       current_ = std::move(next);
       return {};
     }
-    if (found.record.token != current_.token || found.record.state != LeaseRecord::State::kHeld) {
+    if (version.error().kind == ErrorKind::kInternal || tries == kTriesMax) return version.error();
+    // Not written, or written without our knowing it: it is ours as long as the token is.
+    const Found found = TRY(Find(record_));
+    const bool written = found.record == next;
+    if (!written &&
+        (found.record.token != current_.token || found.record.state != LeaseRecord::State::kHeld)) {
       return Fail(ErrorKind::kBusy, fmt::format("{} was taken by {} on node {}", record_.directory().string(),
                                                 found.record.holder, found.record.node));
     }
     version_ = found.version;
     current_ = found.record;
-    version = record_.Write(version_, next.ToJson());
+    if (written) return {};
   }
-  if (!version) return std::move(version).error();
-  version_ = *version;
-  current_ = std::move(next);
-  return {};
 }
 
 }  // namespace holdfast

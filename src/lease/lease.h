@@ -56,7 +56,8 @@ class LeaseWatch {
   std::optional<Seen> seen_;
 };
 
-// Held from Take() on until it is given back or lost. Not thread-safe.
+// Held from Take() on until it is given back or lost. A copy of it, in another process, may be used as well:
+// what one has written is not undone by the other. Not thread-safe.
 class Lease {
  public:
   struct Wanted {
@@ -85,7 +86,7 @@ class Lease {
  private:
   Lease(VersionedRecord record, uint64_t version, LeaseRecord current)
       : record_(std::move(record)), version_(version), current_(std::move(current)) {}
-  Result<void> Write(LeaseRecord next);
+  Result<void> Write(const std::function<void(LeaseRecord&)>& change);
   VersionedRecord record_;
   uint64_t version_;
   LeaseRecord current_;
