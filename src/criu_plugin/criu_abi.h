@@ -13,6 +13,8 @@ constexpr int kHookPauseDevices = 10;       // int (int pid): about to be stoppe
 constexpr int kHookCheckpointDevices = 11;  // int (int pid): the whole tree is stopped, nothing is dumped yet
 constexpr int kHookCount = 12;
 
+constexpr int kStageDump = 0;  // of init and exit
+
 constexpr unsigned kPluginVersion = (0u << 16) + (2u << 8) + 0u;
 
 struct CriuPluginDescription {

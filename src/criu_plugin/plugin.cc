@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <vector>
 
 #include "criu_plugin/channel.h"
 #include "criu_plugin/criu_abi.h"
@@ -26,6 +27,8 @@ Subreapers reapers;
 // Whether an orphan in the job would find a parent in the job: it has the init of a pid namespace, which
 // cannot be told not to take orphans, or it could not be asked.
 bool orphans_are_collected = false;
+// All whose state is in the images.
+std::vector<pid_t> dumped;
 
 PluginRequest Request(PluginRequestKind kind, pid_t pid) {
   PluginRequest request{};
@@ -66,6 +69,7 @@ int OnPause(int pid) {
 
 int OnCheckpoint(int pid) {
   if (!ChannelConnected()) return -ENOTSUP;
+  dumped.push_back(pid);
   AbortRseqSections(pid);
   PluginRequest stopped = Request(PluginRequestKind::kTask, pid);
   stopped.result = static_cast<int64_t>(FindRseqArea(pid));
@@ -135,7 +139,12 @@ int Start(int) {
   return getenv(kPluginSocketVariable) == nullptr || ChannelConnect() ? 0 : -1;
 }
 
-void Finish(int, int) {}
+// CRIU 4.1 ends its plugins when the images are complete, and lets the tree go after that (cr-dump.c,
+// cr_dump_finish): a signal that is sent here is in no image, and is the first thing that a process meets.
+void Finish(int stage, int result) {
+  if (stage != kStageDump || result != 0 || getenv(kLeaveStoppedVariable) == nullptr) return;
+  for (const pid_t pid : dumped) kill(pid, SIGSTOP);
+}
 
 }  // namespace
 }  // namespace holdfast

@@ -18,6 +18,8 @@ inline constexpr const char* kPrivateFilesVariable = "HOLDFAST_PRIVATE_FILES";
 inline constexpr const char* kCgroupFreezerVariable = "HOLDFAST_CGROUP_FREEZER";
 // Set where CRIU makes network namespaces that nobody else brings loopback up in.
 inline constexpr const char* kLoopbackVariable = "HOLDFAST_LOOPBACK";
+// Set: a tree that was dumped is left standing still, each process by a SIGSTOP.
+inline constexpr const char* kLeaveStoppedVariable = "HOLDFAST_LEAVE_STOPPED";
 
 enum class PluginRequestKind : uint32_t {
   // The task stands still, as does all of the tree; pidfd. `result`: the address of its rseq area, or 0.

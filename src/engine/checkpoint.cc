@@ -276,15 +276,24 @@ void RecordFacts(const CheckpointOptions& options, const JobTree& tree,
 // Every process of the tree, by descriptors taken while it surely was that process.
 class TreeKiller {
  public:
-  explicit TreeKiller(const std::vector<CapturedTask>& tasks) {
+  // `stopped`: they stand still, for as long as this does.
+  TreeKiller(const std::vector<CapturedTask>& tasks, bool stopped) : stopped_(stopped) {
     for (const CapturedTask& task : tasks) {
       Result<Fd> pidfd = OpenPidfd(task.pid);
       if (pidfd) pidfds_.push_back(*std::move(pidfd));
     }
     if (!tasks.empty()) root_ = tasks.front().pid;
   }
+  TreeKiller(const TreeKiller&) = delete;
+  TreeKiller& operator=(const TreeKiller&) = delete;
+  // No snapshot came of it: who stands still for one goes on.
+  ~TreeKiller() {
+    if (!stopped_ || killed_) return;
+    for (const Fd& pidfd : pidfds_) (void)SendSignal(pidfd.get(), SIGCONT);
+  }
   // The processes of the snapshot, and what they have started since.
-  void Kill() const {
+  void Kill() {
+    killed_ = true;
     const std::vector<pid_t> now = ReadTree(root_).value_or(std::vector<pid_t>{});
     for (const Fd& pidfd : pidfds_) (void)SendSignal(pidfd.get(), SIGKILL);
     for (const pid_t pid : now) kill(pid, SIGKILL);
@@ -293,6 +302,8 @@ class TreeKiller {
  private:
   std::vector<Fd> pidfds_;
   pid_t root_ = 0;
+  bool stopped_ = false;
+  bool killed_ = false;
 };
 
 // What is mounted over the container's own files is not its own. CRIU carries its tmpfs itself.
@@ -361,7 +372,7 @@ Result<Manifest> TakeSnapshot(Store& store, const CheckpointOptions& options) {
 
   if (options.tracking == nullptr) LeaveTracking(precopied, {}, options);
   const Stopwatch drain;
-  const TreeKiller killer(captured.tasks);
+  TreeKiller killer(captured.tasks, options.stop_job && options.container.has_value());
   const Corrections corrections = TRY(CorrectFlags(captured));
   if (corrections.lost_content) {
     return Fail(ErrorKind::kBusy,

@@ -35,6 +35,7 @@ RuncCommand OfContainer(const CheckpointOptions& options, const CriuInstallation
                       .image_directory = directory,
                       .arguments = {"checkpoint", "--leave-running", "--ext-unix-sk"},
                       .criu_options = {"--ghost-limit", kGhostLimit}};
+  command.leave_stopped = options.stop_job;
   if (options.file_locks) command.arguments.emplace_back("--file-locks");
   if (options.tcp_established) command.arguments.emplace_back("--tcp-established");
   return command;

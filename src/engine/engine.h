@@ -55,7 +55,8 @@ struct CheckpointOptions {
   bool private_network = false;  // it has one: RestoreOptions::private_network
   // The tree is this container's, and runc describes it (docs/decisions/0018-containers-through-runc.md).
   std::optional<Container> container;
-  bool stop_job = false;  // leave the tree dead (SIGKILL) after the snapshot is committed
+  // Leave the tree dead (SIGKILL) after the snapshot is committed. A container stands still until then.
+  bool stop_job = false;
   // Not 0: a full snapshot, without a parent, when the so many less one before it were deltas.
   uint64_t full_every = 0;
   CaptureWay capture = CaptureWay::kAuto;
@@ -169,6 +170,10 @@ struct NewContainer {
   std::array<int, 3> streams{};
   // Its connections come back closed, as when the network that it gets has other addresses.
   bool close_connections = false;
+  // For an engine that asks runc for a container and starts it later.
+  bool leave_stopped = false;   // its processes stand still, by SIGSTOP
+  std::string pid_file;         // written by runc; empty: none
+  bool systemd_cgroup = false;  // `runc --systemd-cgroup`
 };
 
 struct RestoreOptions {

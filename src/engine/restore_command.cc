@@ -61,6 +61,11 @@ RuncCommand OfContainer(const RestoreCommand::Inputs& inputs) {
       .image_directory = inputs.directory,
       .arguments = {"restore", "--detach", "--ext-unix-sk", "--bundle", container.bundle.path},
       .streams = container.streams};
+  if (!container.pid_file.empty()) {
+    command.arguments.insert(command.arguments.end(), {"--pid-file", container.pid_file});
+  }
+  if (container.systemd_cgroup) command.global_options.emplace_back("--systemd-cgroup");
+  if (container.leave_stopped) command.criu_options.emplace_back("--leave-stopped");
   const auto& facts = inputs.manifest.engine_facts;
   if (facts.contains("file-locks")) command.arguments.emplace_back("--file-locks");
   if (container.close_connections) {

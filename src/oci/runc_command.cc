@@ -38,6 +38,7 @@ std::string Script(const RuncCommand& command) {
   set(kPluginSocketVariable, command.socket_path);
   set(kCgroupFreezerVariable, "1");
   set(kLoopbackVariable, "1");
+  if (command.leave_stopped) set(kLeaveStoppedVariable, "1");
   if (const std::string directory = KerndatDirectory(); !directory.empty()) set(kKerndatVariable, directory);
   text += "exec " + Quoted(command.criu.path);
   for (const std::string& option : command.criu_options) text += " " + Quoted(option);
@@ -79,18 +80,14 @@ std::string LastWordsOfRunc(const std::string& log) {
 Result<Subprocess> StartRunc(const RuncCommand& command) {
   const std::string directory = TRY(WriteScript(command));
   SpawnOptions options;
-  options.arguments = {command.runtime,
-                       "--root",
-                       command.root,
-                       "--log",
-                       command.image_directory + "/" + kRuncLog,
-                       "--log-format",
-                       "json",
-                       command.arguments.front(),
-                       "--image-path",
-                       command.image_directory,
-                       "--work-path",
-                       command.image_directory};
+  options.arguments = {
+      command.runtime, "--root", command.root, "--log", command.image_directory + "/" + kRuncLog,
+      "--log-format",  "json"};
+  const std::vector<std::string>& global = command.global_options;
+  options.arguments.insert(options.arguments.end(), global.begin(), global.end());
+  options.arguments.insert(options.arguments.end(),
+                           {command.arguments.front(), "--image-path", command.image_directory, "--work-path",
+                            command.image_directory});
   options.arguments.insert(options.arguments.end(), command.arguments.begin() + 1, command.arguments.end());
   options.arguments.push_back(command.container_id);
   const char* path = std::getenv("PATH");

@@ -25,8 +25,10 @@ struct RuncCommand {
   std::string container_id;
   std::string socket_path;      // of the PluginServer
   std::string image_directory;  // CRIU's images, logs and statistics, runc's log and our script: all go there
-  std::vector<std::string> arguments;          // "checkpoint" or "restore" first, then its options
-  std::vector<std::string> criu_options = {};  // "--tcp-close"
+  std::vector<std::string> arguments;            // "checkpoint" or "restore" first, then its options
+  std::vector<std::string> criu_options = {};    // "--tcp-close"
+  std::vector<std::string> global_options = {};  // of runc, before the verb
+  bool leave_stopped = false;                    // of a checkpoint that succeeds: SIGSTOP before it is let go
   // Become its descriptors 0, 1 and 2, and the container's where it had pipes there; else /dev/null is.
   std::optional<std::array<int, 3>> streams = std::nullopt;
 };
