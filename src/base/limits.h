@@ -57,6 +57,9 @@ inline constexpr uint64_t kDecisionLogBytesMax = 1ull << 20;  // one more file o
 inline constexpr uint32_t kDecisionLineBytesMax = 4096;       // a shorter write to a file is one piece
 inline constexpr uint32_t kContainerIdBytesMax = 255;         // it is the name of a directory
 inline constexpr int kRuntimeMillisecondsMax = 1000;          // for work of our own before runc gets the verb
+inline constexpr int kRuntimeWaitSecondsMax = 86'400;         // that its settings may say
+inline constexpr int kCreateSecondsMax = 115;  // for all of a create, unless its wait is longer
+inline constexpr int kUndoSecondsMax = 10;     // for a verb without waits; to undo one that came too late
 
 // Waits
 inline constexpr int kCriuDumpSecondsMax = 600;

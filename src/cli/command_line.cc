@@ -217,6 +217,7 @@ int Main(int argc, char** argv) {
   AddCompactCommand(line);
   AddVerifyCommand(line);
   AddDoctorCommand(line);
+  AddOciCommand(line);
   AddGenerateCommand(line);
   return line.Run(argc, argv);
 }

@@ -23,6 +23,7 @@ void AddPruneCommand(CommandLine& line);
 void AddCompactCommand(CommandLine& line);
 void AddVerifyCommand(CommandLine& line);
 void AddDoctorCommand(CommandLine& line);
+void AddOciCommand(CommandLine& line);
 void AddGenerateCommand(CommandLine& line);
 
 }  // namespace holdfast

@@ -17,6 +17,9 @@ inline constexpr std::string_view kOwnerUid = "holdfast.dev/owner-uid";
 inline constexpr std::string_view kTemplateHash = "holdfast.dev/template-hash";
 inline constexpr std::string_view kSlot = "holdfast.dev/slot";
 
+// Directories in the container that its snapshots are to have, with commas or blanks between.
+inline constexpr std::string_view kFiles = "holdfast.dev/files";
+
 // Of the image, given on by CRI-O (image-spec 1.0, conversion.md). containerd keeps it for itself.
 inline constexpr std::string_view kStopSignal = "org.opencontainers.image.stopSignal";
 

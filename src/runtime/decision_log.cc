@@ -80,7 +80,7 @@ std::string FormatDecision(std::string_view verb, std::string_view id, const Dec
   Json line = Start(verb, id, time_ms);
   line["verdict"] = VerdictName(decision.verdict);
   AddUnlessEmpty(line, "detail", decision.detail);
-  line["did"] = "passed through";
+  line["did"] = decision.did;
   const ContainerIdentity& who = decision.identity;
   AddUnlessEmpty(line, "namespace", who.pod_namespace);
   AddUnlessEmpty(line, "pod", who.pod_name);

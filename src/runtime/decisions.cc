@@ -23,7 +23,10 @@ bool IsInList(std::string_view list, std::string_view name) {
 }
 
 Decision Is(Verdict verdict, std::string detail = {}) {
-  return {.verdict = verdict, .detail = std::move(detail), .identity = {}};
+  Decision decision;
+  decision.verdict = verdict;
+  decision.detail = std::move(detail);
+  return decision;
 }
 
 // Whether the container asked for checkpoints, is one that can have them, and who it is.
@@ -38,7 +41,9 @@ Decision Examine(std::string_view id, const Annotations& annotations) {
   }
   Result<ContainerIdentity> identity = Identify(id, annotations);
   if (!identity) return Is(Verdict::kBadIdentity, identity.error().message);
-  return {.verdict = Verdict::kTakes, .detail = {}, .identity = std::move(*identity)};
+  Decision decision = Is(Verdict::kTakes);
+  decision.identity = *std::move(identity);
+  return decision;
 }
 
 int StopSignal(const Annotations& annotations) {

@@ -26,7 +26,8 @@ std::string_view VerdictName(Verdict verdict);  // "takes"; the `verdict` of the
 struct Decision {
   Verdict verdict = Verdict::kNotOptedIn;
   std::string detail;  // about a verdict that needs it; may hold what somebody wrote into an annotation
-  ContainerIdentity identity;  // with kTakes
+  ContainerIdentity identity;          // with kTakes
+  std::string did = "passed through";  // what came of it, for the log
 };
 
 // `create` of the container `id`.

@@ -1,5 +1,6 @@
 #include "runtime/settings.h"
 
+#include <charconv>
 #include <cstdlib>
 
 #include "base/limits.h"
@@ -18,6 +19,13 @@ std::string_view Trim(std::string_view text) {
   return text.substr(start, text.find_last_not_of(kBlank) - start + 1);
 }
 
+void SetSeconds(std::string_view text, int& seconds) {
+  int value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const bool whole = error == std::errc() && end == text.data() + text.size();
+  if (whole && value >= 0 && value <= limits::kRuntimeWaitSecondsMax) seconds = value;
+}
+
 }  // namespace
 
 RuntimeSettings ParseSettings(std::string_view text) {
@@ -30,10 +38,14 @@ RuntimeSettings ParseSettings(std::string_view text) {
     if (equals == std::string_view::npos || line.front() == '#') continue;
     const std::string_view key = Trim(line.substr(0, equals));
     const std::string_view value = Trim(line.substr(equals + 1));
+    if (key == "wait") SetSeconds(value, settings.wait_seconds);
+    if (key == "deadline") SetSeconds(value, settings.deadline_seconds);
     // A path with a NUL in it would be another one to the kernel.
     if (!value.starts_with('/') || value.find('\0') != std::string_view::npos) continue;
     if (key == "runc") settings.runc = value;
     if (key == "log") settings.log = value;
+    if (key == "store") settings.store = value;
+    if (key == "holdfast") settings.holdfast = value;
   }
   return settings;
 }

@@ -19,6 +19,7 @@
 #include "runtime/decisions.h"
 #include "runtime/last_resort.h"
 #include "runtime/oci_command.h"
+#include "runtime/pod_verbs.h"
 #include "runtime/real_runtime.h"
 #include "runtime/settings.h"
 
@@ -33,26 +34,60 @@ int64_t NowMs() {
 }
 
 Decision Decide(const OciCommand& command, const Annotations& annotations) {
-  if (command.verb == Verb::kCreate) return DecideCreate(command.id, annotations);
+  if (command.verb != Verb::kKill) return DecideCreate(command.id, annotations);
   const int signal = command.signal.empty() ? SIGTERM : SignalNumber(command.signal);
   return DecideKill(command.id, annotations, signal, command.all);
 }
 
-// The log's line about this verb; empty when the container has not asked for anything.
-std::string Examine(const OciCommand& command, const std::string& runtime) {
-  const Result<Annotations> annotations = ContainerAnnotations(command);
+// What was found about a verb.
+struct Found {
+  Annotations annotations;
+  Decision decision;
+  std::string line;  // of the log, when there is nothing more to do; empty: there is nothing to say
+  bool is_ours() const { return decision.verdict == Verdict::kTakes; }
+};
+
+Found Examine(const OciCommand& command, const std::string& runtime) {
+  Result<Annotations> annotations = ContainerAnnotations(command);
   if (!annotations) {
     // A container that is not there, or that cannot be told from others, is runc's to complain about.
     if (annotations.error().kind != ErrorKind::kCorrupt) return {};
-    return FormatUnread(command.verb_text, command.id, annotations.error(), runtime, NowMs());
+    return {.annotations = {},
+            .decision = {},
+            .line = FormatUnread(command.verb_text, command.id, annotations.error(), runtime, NowMs())};
   }
-  const Decision decision = Decide(command, *annotations);
-  if (decision.verdict == Verdict::kNotOptedIn) return {};
-  return FormatDecision(command.verb_text, command.id, decision, runtime, NowMs());
+  Found found{.annotations = *std::move(annotations), .decision = {}, .line = {}};
+  found.decision = Decide(command, found.annotations);
+  if (found.decision.verdict == Verdict::kNotOptedIn) return {};
+  found.line = FormatDecision(command.verb_text, command.id, found.decision, runtime, NowMs());
+  return found;
 }
 
-bool MayBeOurs(const OciCommand& command) {
-  return command.understood && (command.verb == Verb::kCreate || command.verb == Verb::kKill);
+bool MayBeOurs(const OciCommand& command, const RuntimeSettings& settings) {
+  const bool examined = command.verb == Verb::kCreate || command.verb == Verb::kKill;
+  return command.understood && (examined || IsPodVerb(command, settings));
+}
+
+// Whether the verb is done, and runc is not needed for it. Whatever becomes of our own code, runc gets the
+// verb.
+bool DoOurPart(const OciCommand& command, std::span<char* const> words, char** argv,
+               const std::string& runtime, const RuntimeSettings& settings) {
+  Found found;
+  {
+    const LastResort resort(runtime, argv, limits::kRuntimeMillisecondsMax);
+    found = Examine(command, runtime);
+    if (!found.is_ours() || !IsPodVerb(command, settings)) {
+      if (!found.line.empty()) AppendToLog(settings.log, found.line);
+      return false;
+    }
+  }
+  const LastResort resort(runtime, argv,
+                          limits::kRuntimeWaitSecondsMax * 1000);  // the helper has limits of its own
+  const HelperAnswer answer = DoPodVerb(command, words, found.decision, found.annotations, runtime, settings);
+  found.decision.detail = answer.said;
+  found.decision.did = answer.done ? "done" : "passed through";
+  AppendToLog(settings.log, FormatDecision(command.verb_text, command.id, found.decision, runtime, NowMs()));
+  return answer.done;
 }
 
 // As runc tells containerd: the engine looks for the last error in the log.
@@ -84,7 +119,9 @@ constexpr std::string_view kHelp =
     "container engines call it; 'holdfast-agent install' tells them to. These two are its own:\n"
     "  --holdfast-help      this text\n"
     "  --holdfast-version   its version, and which runtime it hands on to\n"
-    "Files: /etc/holdfast/runtime.conf (runc = PATH, log = DIRECTORY), /run/holdfast/runtime/decisions.log\n"
+    "Files: /etc/holdfast/runtime.conf (runc = PATH, log = DIRECTORY, store = DIRECTORY, holdfast = PATH, "
+    "wait =\n"
+    "SECONDS, deadline = SECONDS), /run/holdfast/runtime/decisions.log\n"
     "Environment: HOLDFAST_RUNC (the runtime's path), HOLDFAST_RUNTIME_CONF (another runtime.conf)\n";
 
 int Print(std::string_view text) {
@@ -123,11 +160,9 @@ int RunWrapper(int argc, char** argv) {
   const std::string_view only = argc == 2 ? argv[1] : "";
   if (only == "--holdfast-help") return Print(kHelp);
   if (only == "--holdfast-version") return PrintVersion(runtime);
-  if (!runtime.empty() && MayBeOurs(command)) {
-    const LastResort resort(runtime, argv, limits::kRuntimeMillisecondsMax);
+  if (!runtime.empty() && MayBeOurs(command, settings)) {
     try {
-      const std::string line = Examine(command, runtime);
-      if (!line.empty()) AppendToLog(settings.log, line);
+      if (DoOurPart(command, words.subspan(1), argv, runtime, settings)) return 0;
     } catch (const std::exception&) {  // no memory, most likely: the container is created all the same
     }
   }

@@ -19,6 +19,7 @@ ROWS = [
     ["oci"],
     ["engine", "policy"],
     ["job"],
+    ["pod"],
     ["cli", "runtime", "agent"],
 ]
 # Under another licence, and loaded into another program: it stands alone. Those who talk with it may include it.

@@ -1,0 +1,31 @@
+#include "pod/restored_mark.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "linux/atomic_file.h"
+#include "linux/proc.h"
+#include "oci/runtime_helper.h"
+
+namespace holdfast {
+namespace {
+
+std::string PathOf(const PodContainer& container) {
+  return fmt::format("{}/{}/{}", container.root, container.id, kRestoredMark);
+}
+
+}  // namespace
+
+Result<void> MarkRestored(const PodContainer& container, const std::string& snapshot) {
+  return WriteFileAtomically(PathOf(container), snapshot);
+}
+
+std::string ReadRestoredMark(const PodContainer& container) {
+  return ReadFile(PathOf(container)).value_or("");
+}
+
+void RemoveRestoredMark(const PodContainer& container) {
+  ::unlink(PathOf(container).c_str());
+}
+
+}  // namespace holdfast
