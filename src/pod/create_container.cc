@@ -112,7 +112,8 @@ Result<std::string> CreatePodContainer(Store& store, const CreateRequest& reques
                                   .container = container.name,
                                   .id = container.id,
                                   .root = container.root,
-                                  .worker = request.creator},
+                                  .worker = request.creator,
+                                  .mount_namespace = TRY(MountNamespace())},
                                  request.patience));
   TRY(KeepRenewed(lease));
   const std::string snapshot = lease.record().snapshot;

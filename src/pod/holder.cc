@@ -44,8 +44,8 @@ bool ToNumber(std::string_view text, Number& number) {
 }  // namespace
 
 std::string Holder::ToText() const {
-  return fmt::format("{}/{}/{} {}.{}.{} {}", pod_uid, container, id, worker.pid, worker.start_ticks,
-                     worker.boot_id, root);
+  return fmt::format("{}/{}/{} {}.{}.{} {} {}", pod_uid, container, id, worker.pid, worker.start_ticks,
+                     worker.boot_id, mount_namespace, root);
 }
 
 Result<Holder> Holder::Parse(std::string_view text) {
@@ -56,6 +56,7 @@ Result<Holder> Holder::Parse(std::string_view text) {
   const bool pid = ToNumber(Take(text, '.'), holder.worker.pid);
   const bool ticks = ToNumber(Take(text, '.'), holder.worker.start_ticks);
   holder.worker.boot_id = Take(text, ' ');
+  holder.mount_namespace = Take(text, ' ');
   holder.root = text;
   if (!pid || !ticks || holder.id.empty() || holder.worker.boot_id.empty() || !holder.root.starts_with('/')) {
     return Fail(ErrorKind::kCorrupt, kUnreadable);
@@ -68,6 +69,10 @@ bool Holder::IsSameContainer(const Holder& other) const {
          worker.boot_id == other.worker.boot_id;
 }
 
+Result<std::string> MountNamespace() {
+  return ReadNamespace(getpid(), "mnt");
+}
+
 std::string NodeName() {
   std::array<char, 256> name{};
   return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";
@@ -76,9 +81,10 @@ std::string NodeName() {
 bool IsGone(const LeaseRecord& record) {
   const Result<Holder> holder = Holder::Parse(record.holder);
   const Result<ProcessIdentity> self = IdentifyProcess(getpid());
-  if (!holder || !self) return false;
+  const Result<std::string> here = MountNamespace();
+  if (!holder || !self || !here) return false;
   if (holder->worker.boot_id != self->boot_id) return !record.node.empty() && record.node == NodeName();
-  if (IsAlive(holder->worker)) return false;
+  if (holder->mount_namespace != *here || IsAlive(holder->worker)) return false;
   const Result<ProcessIdentity> first = FirstProcess(*holder);
   if (!first) return first.error().kind == ErrorKind::kNotFound;
   return first->pid > 0 && first->start_ticks > 0 && !IsAlive(*first);

@@ -26,7 +26,8 @@ Result<Holder> HolderOf(const PodContainer& container) {
                 .container = container.name,
                 .id = container.id,
                 .root = container.root,
-                .worker = TRY(IdentifyProcess(getpid()))};
+                .worker = TRY(IdentifyProcess(getpid())),
+                .mount_namespace = TRY(MountNamespace())};
 }
 
 // Its first process, if that runs.

@@ -30,7 +30,8 @@ class HolderTest : public testing::Test {
             .container = "main",
             .id = "c1",
             .root = directory_.path() / "with blank",
-            .worker = ended_};
+            .worker = ended_,
+            .mount_namespace = *MountNamespace()};
   }
   LeaseRecord RecordOf(const Holder& holder, const std::string& node = NodeName()) const {
     LeaseRecord record;
@@ -89,6 +90,13 @@ TEST_F(HolderTest, IsThereWhereItCannotBeTold) {
   LeaseRecord record = RecordOf(Here());
   record.holder = "somebody";
   EXPECT_FALSE(IsGone(record));
+}
+
+// Two nodes on one kernel have one boot id and one host name, and each its own /run.
+TEST_F(HolderTest, OfAnotherMountNamespaceIsThere) {
+  Holder holder = Here();
+  holder.mount_namespace = "mnt:[1]";
+  EXPECT_FALSE(IsGone(RecordOf(holder)));
 }
 
 TEST_F(HolderTest, OfAnotherMachineIsThere) {
