@@ -100,7 +100,7 @@ def condition(thing, kind):
     return None
 
 
-def deployment(name, command, replicas=1, **pod):
+def deployment(name, command, replicas=1, image="localhost/busybox:1", annotations=None, container=None, **pod):
     """Of one container; each of its pods on another node if that can be."""
     labels = {"app": name}
     spread = {
@@ -109,8 +109,8 @@ def deployment(name, command, replicas=1, **pod):
         "topologyKey": "kubernetes.io/hostname",
         "whenUnsatisfiable": "ScheduleAnyway",
     }
-    container = {"name": "main", "image": "localhost/busybox:1", "command": command}
-    spec = {"terminationGracePeriodSeconds": 1, "dnsPolicy": "Default", "topologySpreadConstraints": [spread], "containers": [container]}
+    containers = [{"name": "main", "image": image, "command": command, **(container or {})}]
+    spec = {"terminationGracePeriodSeconds": 1, "dnsPolicy": "Default", "topologySpreadConstraints": [spread], "containers": containers}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -118,7 +118,7 @@ def deployment(name, command, replicas=1, **pod):
         "spec": {
             "replicas": replicas,
             "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": {**spec, **pod}},
+            "template": {"metadata": {"labels": labels, "annotations": annotations or {}}, "spec": {**spec, **pod}},
         },
     }
 

@@ -1,6 +1,7 @@
 """Fixtures of the tests on Kubernetes: `kubernetes`, a cluster that all share; `another`, one for a single test. Each has a
 name of its own, so that runs beside each other and a developer's cluster do not meet; each is taken down whatever happens.
 """
+import os
 import pathlib
 import sys
 import uuid
@@ -17,6 +18,9 @@ sysctls_before = sysctls()  # any cluster
 def new_cluster():
     cluster = Cluster(f"test-{uuid.uuid4().hex[:8]}")
     cluster.sysctls_before = sysctls_before
+    runtime = pathlib.Path(os.environ.get("HOLDFAST", "/none")).parent / "holdfast-runtime"
+    if runtime.exists():
+        cluster.environment["HOLDFAST_RUNTIME"] = str(runtime)
     return cluster
 
 
