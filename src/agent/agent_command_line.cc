@@ -10,6 +10,7 @@
 
 #include "agent/containerd_handler.h"
 #include "agent/crio_handler.h"
+#include "agent/marked_text.h"
 
 namespace holdfast {
 
@@ -125,13 +126,13 @@ std::filesystem::path BackupOf(const std::filesystem::path& path) {
   return path.string() + ".before-holdfast";
 }
 
-// A copy of what is changed, until it is as it was.
+// A copy of what is changed, until it is as it was. Of files that are only ours there is none to keep.
 Result<void> KeepBackups(const HandlerPlan& plan) {
   for (const FileChange& change : plan.changes) {
-    if (!change.before || !change.after) continue;
+    if (!change.before || !change.after || TakeMarked(*change.before).rest.empty()) continue;
     const std::filesystem::path backup = BackupOf(change.path);
     const std::optional<std::string> kept = TRY(ReadTextFile(backup));
-    if (!kept) TRY(WriteTextFile(backup, *change.before));
+    if (!kept) TRY(WriteBackup(change.path, backup, *change.before));
   }
   return {};
 }

@@ -75,6 +75,13 @@ Result<void> WriteTextFile(const std::filesystem::path& path, std::string_view c
   return Replace(path, content, 0644, ::geteuid(), ::getegid());
 }
 
+Result<void> WriteBackup(const std::filesystem::path& original, const std::filesystem::path& backup,
+                         std::string_view content) {
+  struct stat status {};
+  if (::stat(original.c_str(), &status) != 0) return FailErrno("cannot look at " + original.string());
+  return Replace(backup, content, status.st_mode & 07777, status.st_uid, status.st_gid);
+}
+
 Result<void> Apply(const std::vector<FileChange>& changes) {
   for (const FileChange& change : changes) {
     if (change.after) {

@@ -25,6 +25,10 @@ Result<std::optional<std::string>> ReadTextFile(const std::filesystem::path& pat
 // directories that are made when they are not there.
 Result<void> WriteTextFile(const std::filesystem::path& path, std::string_view content);
 
+// A new file beside `original`, of its mode and owner: what is in it may be secret.
+Result<void> WriteBackup(const std::filesystem::path& original, const std::filesystem::path& backup,
+                         std::string_view content);
+
 // In the order given. A file that goes takes along the directory that was made for it (MadeFor).
 Result<void> Apply(const std::vector<FileChange>& changes);
 

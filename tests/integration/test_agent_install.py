@@ -197,6 +197,16 @@ def test_a_change_by_others_meanwhile_stays(node):
     assert "before-holdfast" in said
 
 
+def test_a_secret_configuration_stays_secret(node):
+    node.config.write_text(DEBIAN)
+    node.config.chmod(0o600)
+    node.call("install")
+    backups = list(node.config.parent.glob("*.before-holdfast"))
+    assert [each.stat().st_mode & 0o777 for each in [node.config, *backups]] == [0o600, 0o600]
+    node.call("uninstall")
+    assert node.config.stat().st_mode & 0o777 == 0o600
+
+
 def test_a_moved_runtime_is_put_right(node, tmp_path):
     node.config.write_text(DEBIAN)
     node.call("install")
