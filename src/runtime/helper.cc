@@ -25,12 +25,12 @@ constexpr size_t kAnswerBytesMax = 2048;
 constexpr int kCannotStart = 127;
 
 // To the numbers that oci/runtime_helper.h says; all others are closed. Async-signal-safe.
-bool PlaceDescriptors(int answer) {
+bool PlaceDescriptors(int answer, bool with_streams) {
   constexpr int kAside = 100;
   const int aside = ::fcntl(answer, F_DUPFD, kAside);
   std::array<int, 3> streams{};
   for (int number = 0; number < 3; ++number) {
-    streams[static_cast<size_t>(number)] = ::fcntl(number, F_DUPFD, kAside);  // -1: it is closed
+    streams[static_cast<size_t>(number)] = with_streams ? ::fcntl(number, F_DUPFD, kAside) : -1;  // or closed
   }
   const int opened = ::open("/dev/null", O_RDWR);
   const int null = ::fcntl(opened, F_DUPFD, kAside);  // out of the way of the numbers that are given out
@@ -53,7 +53,7 @@ bool PlaceDescriptors(int answer) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (::getppid() != parent) ::_exit(kCannotStart);
   }
-  if (PlaceDescriptors(answer)) ::execve(call.program.c_str(), arguments, environ);
+  if (PlaceDescriptors(answer, call.takes_streams)) ::execve(call.program.c_str(), arguments, environ);
   ::_exit(kCannotStart);
 }
 
@@ -83,7 +83,8 @@ std::string Ending(int status) {
 HelperAnswer Understand(const HelperCall& call, std::string_view text, int status) {
   const std::string_view word = text.substr(0, text.find(' '));
   text.remove_prefix(std::min(text.size(), word.size() + 1));
-  if (word == answer::kDone || word == answer::kPassOn) return {word == answer::kDone, std::string(text)};
+  if (word == answer::kDone || word == answer::kPassOn)
+    return {word == answer::kDone, std::string(text), true};
   return {false, call.program + " " + Ending(status) + " without an answer"};
 }
 

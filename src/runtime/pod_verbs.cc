@@ -71,10 +71,11 @@ void AddCreate(const OciCommand& command, std::span<const char* const> words, co
                HelperCall& call) {
   const int seconds = std::max(limits::kCreateSecondsMax, settings.wait_seconds);
   call.milliseconds = seconds * kMillisecondsPerSecond;
+  call.takes_streams = true;
   const std::string bundle = command.bundle.empty() ? "." : std::string(command.bundle);
   call.arguments.insert(call.arguments.end(),
                         {"--bundle", bundle, "--wait-ms", Milliseconds(settings.wait_seconds),
-                         "--deadline-ms", Milliseconds(seconds)});
+                         "--deadline-ms", Milliseconds(seconds - limits::kUndoSecondsMax)});
   const std::string_view pid_file = FindOption(words, "pid-file", true);
   if (!pid_file.empty()) call.arguments.insert(call.arguments.end(), {"--pid-file", std::string(pid_file)});
   if (HasSwitch(words, "systemd-cgroup")) call.arguments.emplace_back("--systemd-cgroup");
@@ -86,6 +87,16 @@ void AddKill(const Annotations& annotations, const RuntimeSettings& settings, He
   call.milliseconds = (settings.deadline_seconds + limits::kUndoSecondsMax) * kMillisecondsPerSecond;
   call.arguments.insert(call.arguments.end(), {"--deadline-ms", Milliseconds(settings.deadline_seconds)});
   AddFiles(Find(annotations, annotation::kFiles), call.arguments);
+}
+
+// A container whose helper was killed may stand still after its snapshot, and a stopped one hears no signal.
+void LetGoOn(const std::string& runtime, const std::string& root, const std::string& id) {
+  constexpr int kMillisecondsMax = 5000;
+  HelperCall call;
+  call.program = runtime;
+  call.arguments = {"--root", root, "kill", "--all", id, "CONT"};
+  call.milliseconds = kMillisecondsMax;
+  static_cast<void>(CallHelper(call));
 }
 
 }  // namespace
@@ -141,7 +152,11 @@ HelperAnswer DoPodVerb(const OciCommand& command, std::span<const char* const> w
   if (command.verb == Verb::kDelete && (HasSwitch(words, "force") || HasSwitch(words, "f"))) {
     call.arguments.emplace_back("--force");
   }
-  return CallHelper(call);
+  HelperAnswer answer = CallHelper(call);
+  if (command.verb == Verb::kKill && !answer.done && !answer.given) {
+    LetGoOn(runtime, RootOf(command), std::string(command.id));
+  }
+  return answer;
 }
 
 }  // namespace holdfast

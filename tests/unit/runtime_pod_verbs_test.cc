@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <array>
+
 #include "oci/runtime_helper.h"
 #include "runtime_test_support.h"
 
@@ -48,10 +50,11 @@ class Helper : public testing::Test {
 
 TEST_F(Helper, AnswersWithAWordAndASentence) {
   HelperAnswer answer = Call("echo \"done $1, $2\" >&3");
-  EXPECT_TRUE(answer.done);
+  EXPECT_TRUE(answer.done && answer.given);
   EXPECT_EQ(answer.said, "one, two words");
   answer = Call("echo 'pass-on it is not there' >&3; exit 0");
   EXPECT_FALSE(answer.done);
+  EXPECT_TRUE(answer.given);
   EXPECT_EQ(answer.said, "it is not there");
 }
 
@@ -61,6 +64,7 @@ TEST_F(Helper, ThatSaysNothingHasNotDoneIt) {
   EXPECT_FALSE(Call("echo done; echo done >&2").done);
   EXPECT_FALSE(Call("echo doneish >&3").done);
   EXPECT_FALSE(Call("echo >&3").done);
+  EXPECT_FALSE(Call("kill -KILL $$").given);
 }
 
 TEST_F(Helper, ThatTakesTooLongIsToldToEnd) {
@@ -77,6 +81,26 @@ TEST_F(Helper, HasItsDescriptorsAndNoOthers) {
             true);
   EXPECT_THAT(scratch_.Read("helper.seen"),
               testing::AllOf(testing::StartsWith("/dev/null\n"), testing::EndsWith("0 1 2 3 4 5 6 ")));
+}
+
+TEST_F(Helper, HoldsNoStreamsThatItDoesNotNeed) {
+  ASSERT_TRUE(Call("readlink /proc/$$/fd/4 /proc/$$/fd/5 /proc/$$/fd/6 >$0.seen; echo done >&3").done);
+  EXPECT_EQ(scratch_.Read("helper.seen"), "/dev/null\n/dev/null\n/dev/null\n");
+}
+
+// It may stand still after its snapshot, and a stopped process hears no signal.
+TEST_F(Helper, KilledInTheMidstOfAStopLeavesAContainerThatIsLetGoOn) {
+  const std::string runtime = scratch_.Write("runc", "#!/bin/sh\necho \"$*\" >>$0.calls\n", 0755);
+  RuntimeSettings settings;
+  settings.store = "/mnt/hf";
+  const std::array words = {"--root", "/run/hf", "kill", "c1", "15"};
+  const Decision decision{Verdict::kTakes, "", Whole()};
+  settings.holdfast = scratch_.Write("holdfast", "#!/bin/sh\nkill -KILL $$\n", 0755);
+  EXPECT_FALSE(DoPodVerb(ParseOciCommand(words), words, decision, {}, runtime, settings).done);
+  EXPECT_EQ(scratch_.Read("runc.calls"), "--root /run/hf kill --all c1 CONT\n");
+  settings.holdfast = scratch_.Write("holdfast", "#!/bin/sh\necho 'pass-on it failed' >&3\n", 0755);
+  EXPECT_FALSE(DoPodVerb(ParseOciCommand(words), words, decision, {}, runtime, settings).done);
+  EXPECT_EQ(scratch_.Read("runc.calls"), "--root /run/hf kill --all c1 CONT\n") << "it has done so itself";
 }
 
 TEST(RuntimeSettingsOfPods, AreReadAndChecked) {
