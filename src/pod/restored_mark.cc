@@ -24,8 +24,9 @@ std::string ReadRestoredMark(const PodContainer& container) {
   return ReadFile(PathOf(container)).value_or("");
 }
 
-void RemoveRestoredMark(const PodContainer& container) {
-  ::unlink(PathOf(container).c_str());
+Result<void> RemoveRestoredMark(const PodContainer& container) {
+  if (::unlink(PathOf(container).c_str()) != 0) return FailErrno("cannot remove " + PathOf(container));
+  return {};
 }
 
 }  // namespace holdfast

@@ -12,6 +12,6 @@ namespace holdfast {
 Result<void> MarkRestored(const PodContainer& container, const std::string& snapshot);
 // Empty: there is none.
 std::string ReadRestoredMark(const PodContainer& container);
-void RemoveRestoredMark(const PodContainer& container);
+Result<void> RemoveRestoredMark(const PodContainer& container);
 
 }  // namespace holdfast

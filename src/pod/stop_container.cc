@@ -59,8 +59,8 @@ Result<void> LetGoOn(pid_t init) {
   return {};
 }
 
-Result<std::string> TakeLastSnapshot(Store& store, const StopRequestOfPod& request, Lease& lease) {
-  PodProgress progress(request.deadline);
+Result<std::string> TakeLastSnapshot(Store& store, const StopRequestOfPod& request, Lease& lease,
+                                     PodProgress& progress) {
   CheckpointRequest checkpoint;
   checkpoint.container = request.container.id;
   checkpoint.runc_root = request.container.root;
@@ -94,11 +94,12 @@ Result<std::string> TakeLastSnapshot(Store& store, const StopRequestOfPod& reque
 
 Result<std::string> StopPodContainer(Store& store, const StopRequestOfPod& request) {
   const PodContainer& container = request.container;
+  PodProgress progress(request.deadline);
   Lease lease =
       TRY(AdoptIdentity(store.directory(), container.identity, TRY(HolderOf(container)), request.deadline));
   TRY(KeepRenewed(lease));
   const std::string restored_from = ReadRestoredMark(container);
-  if (restored_from.empty()) return TakeLastSnapshot(store, request, lease);
+  if (restored_from.empty()) return TakeLastSnapshot(store, request, lease, progress);
   TRY(KillInit(container));
   TRY(GiveBackUnused(lease, restored_from));
   return "killed before it was started: " + restored_from + " is its newest snapshot still";
@@ -108,8 +109,12 @@ Result<std::string> StartPodContainer(const PodContainer& container) {
   const Container running = TRY(FindContainer(container.id, container.root));
   const std::string restored_from = ReadRestoredMark(container);
   if (restored_from.empty()) return Fail(ErrorKind::kNotFound, "it was not restored");
-  TRY(LetGoOn(running.init_pid));
-  RemoveRestoredMark(container);
+  // First: cut short in between, it must not be taken for one that has never run.
+  TRY(RemoveRestoredMark(container));
+  if (Result<void> gone_on = LetGoOn(running.init_pid); !gone_on) {
+    TRY(MarkRestored(container, restored_from));
+    return std::move(gone_on).error();
+  }
   return "goes on from " + restored_from;
 }
 
