@@ -47,6 +47,7 @@ Result<PodContainer> ContainerOf(const Flags& flags) {
 }
 
 Result<std::string> Create(Store& store, const Flags& flags, const PodContainer& container) {
+  const SignalFence fence;
   return CreatePodContainer(store, {.container = container,
                                     .bundle = flags.bundle,
                                     .pid_file = flags.pid_file,
@@ -77,6 +78,7 @@ Result<std::string> Do(const GlobalOptions& global, const Flags& flags) {
 int Answer(const Result<std::string>& done) {
   std::string line = done ? std::string(answer::kDone) + " " + *done
                           : std::string(answer::kPassOn) + " " + done.error().message;
+  if (!done && !done.error().hint.empty()) line += " (" + done.error().hint + ")";
   std::replace(line.begin(), line.end(), '\n', ' ');
   line += "\n";
   return ::write(kAnswerDescriptor, line.data(), line.size()) == static_cast<ssize_t>(line.size()) ? 0 : 1;

@@ -407,6 +407,8 @@ Result<Manifest> TakeSnapshot(Store& store, const CheckpointOptions& options) {
   }
 
   Phase(options, "commit");
+  if (options.progress != nullptr && options.progress->Cancelled())
+    return Fail(ErrorKind::kInterrupted, "interrupted");
   if (parent) {
     manifest.parent = parent->id;
     manifest.kind = SnapshotKind::kDelta;

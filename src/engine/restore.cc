@@ -168,7 +168,7 @@ class Restart {
     server.HangUp();
     if (!served && !command.EndsByItself(child)) child.Kill();
     const int status = TRY(child.Wait());
-    if ((!served || status != 0) && report_.root_pid != 0) command.CleanUp();
+    if (!served || status != 0) command.CleanUp();
     if (!served && !(ended && WasKilled(status))) return Error(served.error());
     if (status != 0) return command.Explain(status);
     if (report_.root_pid == 0) return Fail(ErrorKind::kCriu, "criu restored no process");

@@ -146,7 +146,10 @@ Result<JobCheckpoint> CheckpointJob(Store& store, const CheckpointRequest& reque
     return std::move(manifest).error();
   }
   if (stop) {
-    TRY(stop->Fulfil(manifest->id.ToString()));
+    // The job has ended and its snapshot is there, whoever cannot be told.
+    if (const auto told = stop->Fulfil(manifest->id.ToString()); !told) {
+      manifest->warnings.push_back("its supervisor could not be told why it ends: " + told.error().message);
+    }
     WaitForEnd(record.job);
   }
   // From now on the name stands for this tree, and its snapshots hold these directories.
