@@ -50,10 +50,12 @@ struct KnownFailure {
   const char* hint = nullptr;
   ErrorKind kind = ErrorKind::kCriu;  // kBusy: the next try may well succeed
 };
-constexpr std::array<KnownFailure, 14> kKnownFailures = {{
+constexpr std::array<KnownFailure, 15> kKnownFailures = {{
     {"No space left", "the file system of the store is full", ErrorKind::kNoSpace},
     {"Timeout reached", "the machine was too busy to stop every thread of the job in time", ErrorKind::kBusy},
     {"Zombie thread", "a thread ended while the job was being stopped", ErrorKind::kBusy},
+    {"Zombies with threads", "the main thread of a process had ended and others of its had not yet",
+     ErrorKind::kBusy},
     {"Non-empty write queue on an in-flight socket",
      "somebody writes into a connection that the job has not accepted yet", ErrorKind::kBusy},
     {"Can't fork for",
