@@ -11,20 +11,11 @@
 #include "agent/marked_text.h"
 #include "base/fd.h"
 #include "base/limits.h"
+#include "linux/atomic_file.h"
 
 namespace holdfast {
 
 namespace {
-
-Result<void> WriteAll(int file, std::string_view content, const std::string& path) {
-  while (!content.empty()) {
-    const ssize_t written = ::write(file, content.data(), content.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return FailErrno("cannot write " + path);
-    content.remove_prefix(static_cast<size_t>(written));
-  }
-  return {};
-}
 
 // Into a file of another name, with the mode and the owner that the file has, and then in its place.
 Result<void> Replace(const std::filesystem::path& path, std::string_view content, mode_t mode, uid_t owner,

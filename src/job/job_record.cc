@@ -6,7 +6,6 @@
 #include <stdexcept>
 
 #include "base/limits.h"
-#include "store/manifest.h"
 
 namespace holdfast {
 
@@ -174,6 +173,18 @@ Result<JobRecord> ParseJobRecord(std::string_view text, const std::string& where
     return Fail(ErrorKind::kCorrupt, where + " is damaged: " + error.what())
         .WithHint("remove the file: snapshots and logs stay, and 'holdfast resume' makes a new one");
   }
+}
+
+JobRecord RecordOfSnapshot(const Manifest& manifest) {
+  JobRecord record;
+  record.name = manifest.id.lineage;
+  for (const ProcessInfo& process : manifest.processes) {
+    if (process.pid != manifest.root_pid) continue;
+    record.command = process.command_line;
+    record.working_directory = process.working_directory;
+  }
+  for (const FileTree& tree : manifest.trees) record.file_trees.push_back(tree.path);
+  return record;
 }
 
 }  // namespace holdfast

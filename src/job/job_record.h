@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "job/process_identity.h"
 #include "policy/trigger_settings.h"
+#include "store/manifest.h"
 
 namespace holdfast {
 
@@ -57,5 +58,8 @@ std::string_view JobStateName(JobState state);
 std::string FormatJobRecord(const JobRecord& record);
 // `where` names the file in errors. Refuses (kCorrupt) what is truncated, of another format or out of range.
 Result<JobRecord> ParseJobRecord(std::string_view text, const std::string& where);
+
+// What a snapshot says of its job: name, command, working directory and file trees.
+JobRecord RecordOfSnapshot(const Manifest& manifest);
 
 }  // namespace holdfast

@@ -45,17 +45,10 @@ std::string TargetOfRoot(const Manifest& manifest, int fd) {
 
 // A store may hold snapshots of jobs that this machine never saw.
 JobRecord RecordFromManifest(const Manifest& manifest) {
-  JobRecord record;
-  record.name = manifest.id.lineage;
-  for (const ProcessInfo& process : manifest.processes) {
-    if (process.pid != manifest.root_pid) continue;
-    record.command = process.command_line;
-    record.working_directory = process.working_directory;
-  }
+  JobRecord record = RecordOfSnapshot(manifest);
   record.merged_output = true;
   record.private_files = HasPrivateFiles(manifest);
   record.private_network = HasPrivateNetwork(manifest);
-  for (const FileTree& tree : manifest.trees) record.file_trees.push_back(tree.path);
   return record;
 }
 

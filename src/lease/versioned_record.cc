@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/fd.h"
+#include "linux/atomic_file.h"
 
 namespace holdfast {
 namespace {
@@ -55,17 +56,6 @@ Result<uint64_t> Newest(const std::filesystem::path& directory) {
   uint64_t newest = 0;
   for (const std::string& name : TRY(Names(directory))) newest = std::max(newest, NumberIn(name).value_or(0));
   return newest;
-}
-
-Result<void> WriteAll(const Fd& file, std::string_view content, const std::filesystem::path& path) {
-  while (!content.empty()) {
-    const ssize_t written = ::write(file.get(), content.data(), content.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return FailErrno("cannot write " + path.string());
-    content.remove_prefix(static_cast<size_t>(written));
-  }
-  if (fsync(file.get()) != 0) return FailErrno("cannot sync " + path.string());
-  return {};
 }
 
 Result<void> SyncDirectory(const std::filesystem::path& directory) {
@@ -128,7 +118,8 @@ Result<uint64_t> VersionedRecord::Write(uint64_t over, std::string_view content)
   const Fd file(
       ::open(unfinished.path().c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR));
   if (!file.valid()) return FailErrno("cannot make " + unfinished.path().string());
-  TRY(WriteAll(file, content, unfinished.path()));
+  TRY(WriteAll(file.get(), content, unfinished.path()));
+  if (fsync(file.get()) != 0) return FailErrno("cannot sync " + unfinished.path().string());
 
   const std::filesystem::path path = directory_ / NameOf(number);
   if (::link(unfinished.path().c_str(), path.c_str()) != 0) {

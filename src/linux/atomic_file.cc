@@ -10,8 +10,6 @@
 
 namespace holdfast {
 
-namespace {
-
 Result<void> WriteAll(int fd, std::string_view content, const std::string& path) {
   while (!content.empty()) {
     const ssize_t written = ::write(fd, content.data(), content.size());
@@ -21,8 +19,6 @@ Result<void> WriteAll(int fd, std::string_view content, const std::string& path)
   }
   return {};
 }
-
-}  // namespace
 
 Result<void> WriteFileAtomically(const std::filesystem::path& path, std::string_view content) {
   std::string temporary = path.string() + ".XXXXXX";

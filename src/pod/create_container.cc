@@ -30,14 +30,7 @@ NewContainer Describe(const CreateRequest& request, Bundle bundle) {
 }
 
 JobRecord RecordFor(const Manifest& manifest, const PodContainer& container) {
-  JobRecord record;
-  record.name = manifest.id.lineage;
-  for (const ProcessInfo& process : manifest.processes) {
-    if (process.pid != manifest.root_pid) continue;
-    record.command = process.command_line;
-    record.working_directory = process.working_directory;
-  }
-  for (const FileTree& tree : manifest.trees) record.file_trees.push_back(tree.path);
+  JobRecord record = RecordOfSnapshot(manifest);
   record.began_ms = BeganMs(manifest);
   record.resumed_from = manifest.id.ToString();
   record.container = {container.id, container.root};
